@@ -1,0 +1,33 @@
+/**
+ * What holds when nobody says otherwise. Free of imports, because the process is ready before the
+ * schemas are loaded; `contract/config.ts` builds on these values.
+ */
+export const LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** The protocol spoken on the wire; exactly this string, strict readers exist. */
+export const PROTOCOL_VERSION = "0.1.0";
+
+export const defaults = {
+  logLevel: "INFO" as LogLevel,
+  gracePeriodSeconds: 5,
+  limits: {
+    /** Longest line accepted, in bytes without its newline. */
+    frameBytes: 16 * 1024 * 1024,
+    /** Deepest nesting accepted. */
+    depth: 256,
+    /** Requests waiting for their reply before more are turned away. */
+    inFlight: 10_000,
+    /** Bytes queued for a host that does not read before stdin is left unread. */
+    outboundBytes: 32 * 1024 * 1024,
+  },
+  provider: {
+    /** Milliseconds without data from a model server before the turn fails. */
+    idleTimeoutMs: 120_000,
+    connectTimeoutMs: 10_000,
+    retry: { attempts: 3, baseMs: 500, maxMs: 8_000 },
+  },
+  baseUrl: { openai: "https://api.openai.com/v1", anthropic: "https://api.anthropic.com" },
+  tools: { timeoutMs: 60_000 },
+  trace: { events: false, keep: 10_000 },
+} as const;

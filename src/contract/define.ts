@@ -1,0 +1,49 @@
+import type * as z from "zod";
+import type { ErrorName } from "../errors.ts";
+
+/** One method: the only place where its shape is written. */
+export interface MethodEntry<P extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType> {
+  name: string;
+  /** One sentence, printed in protocol.md. */
+  summary: string;
+  params: P;
+  result: R;
+  /** What it can raise beside the errors that any request can meet (see `universalErrors`). */
+  errors: readonly ErrorName[];
+  /** Calls with the same key run one after the other; calls without one never wait for each other. */
+  concurrency?: { description: string; key: (params: z.output<P>) => string | undefined };
+  /** Worked example; a test parses it with the schemas above. */
+  example: { params?: z.input<P>; result: z.input<R> };
+}
+
+export interface NotificationEntry<P extends z.ZodType = z.ZodType> {
+  name: string;
+  direction: "toHost" | "toSidecar";
+  summary: string;
+  params: P;
+  example: { params: z.input<P> };
+}
+
+/** Errors that any request can meet; entries list only what comes on top. */
+export const universalErrors = [
+  "parse",
+  "invalid_request",
+  "method_not_found",
+  "invalid_params",
+  "internal",
+  "overloaded",
+  "shutting_down",
+  "cancelled",
+] as const satisfies readonly ErrorName[];
+
+export function method<const N extends string, P extends z.ZodType, R extends z.ZodType>(
+  entry: MethodEntry<P, R> & { name: N },
+): MethodEntry<P, R> & { name: N } {
+  return entry;
+}
+
+export function notification<const N extends string, P extends z.ZodType>(
+  entry: NotificationEntry<P> & { name: N },
+): NotificationEntry<P> & { name: N } {
+  return entry;
+}

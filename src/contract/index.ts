@@ -1,0 +1,48 @@
+/** The catalog: every method and notification, by its name on the wire. */
+import type * as z from "zod";
+import * as agent from "./agent.ts";
+import * as config from "./config.ts";
+import * as system from "./system.ts";
+import * as tool from "./tool.ts";
+import * as trace from "./trace.ts";
+
+export const methods = {
+  "system.ping": system.ping,
+  "system.info": system.info,
+  "system.shutdown": system.shutdown,
+  "system.shutdown_now": system.shutdownNow,
+  "agent.session.create": agent.sessionCreate,
+  "agent.session.resume": agent.sessionResume,
+  "agent.session.list": agent.sessionList,
+  "agent.session.get": agent.sessionGet,
+  "agent.session.close": agent.sessionClose,
+  "agent.session.delete": agent.sessionDelete,
+  "agent.chat.stream": agent.chatStream,
+  "agent.chat.cancel": agent.chatCancel,
+  "tool.list": tool.list,
+  "tool.invoke": tool.invoke,
+  "trace.fetch": trace.fetch,
+  "trace.list": trace.list,
+  "config.get": config.get,
+  "config.set": config.set,
+} as const;
+
+export const notifications = {
+  "lifecycle.ready": system.ready,
+  "lifecycle.shutdown": system.stopped,
+  "stream.chunk": agent.chunk,
+  "stream.done": agent.done,
+  "stream.error": agent.error,
+  "trace.event": trace.event,
+  "$/cancelRequest": system.cancelRequest,
+} as const;
+
+export type MethodName = keyof typeof methods;
+export type NotificationName = keyof typeof notifications;
+
+/** What a handler is given: params after validation. */
+export type Params<M extends MethodName> = z.output<(typeof methods)[M]["params"]>;
+/** What a caller may pass: params before validation. */
+export type CallParams<M extends MethodName> = z.input<(typeof methods)[M]["params"]>;
+export type Result<M extends MethodName> = z.output<(typeof methods)[M]["result"]>;
+export type NotificationParams<N extends NotificationName> = z.output<(typeof notifications)[N]["params"]>;

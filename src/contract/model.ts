@@ -1,0 +1,157 @@
+/** Shapes that several methods share. Facts of the seed are kept field by field: strict readers exist. */
+import * as z from "zod";
+import { failureTable, type FailureKind } from "../errors.ts";
+
+export const Id = z.string().min(1).max(128).regex(/^[\w.:@/-]+$/, "use letters, digits and . _ : @ / - only");
+export const JsonObject = z.record(z.string(), z.unknown());
+/** A method that needs nothing: absent, null and any object are all fine. */
+export const NoParams = z.object({}).nullish().describe("Nothing; absent, `null` or any object.");
+
+export const ToolCall = z
+  .object({
+    id: z.string().describe("As the model gave it, or `call_…`."),
+    name: z.string(),
+    arguments: JsonObject.describe("Parsed. `{}` when the model sent text that is not a JSON object; `argumentsText` then holds it."),
+    argumentsText: z.string().optional().describe("Only present when the model's arguments were not a JSON object: the raw text."),
+  })
+  .describe("One complete call; fragments are assembled before they are sent.");
+export type ToolCall = z.output<typeof ToolCall>;
+
+export const ContentPart = z.union([
+  z.object({ type: z.literal("text"), text: z.string() }),
+  z.object({
+    type: z.literal("image_url"),
+    image_url: z.object({ url: z.string().describe("`https:` address or `data:` URL."), detail: z.string().optional() }),
+  }),
+]);
+export type ContentPart = z.output<typeof ContentPart>;
+
+export const ChatMessage = z
+  .object({
+    role: z.enum(["system", "user", "assistant", "tool"]),
+    content: z.union([z.string(), z.array(ContentPart)]).nullish().transform((content) => content ?? "").describe("Text, or parts (text and images). May be left out beside `toolCalls`."),
+    name: z.string().optional(),
+    toolCalls: z.array(ToolCall).optional().describe("Assistant messages: the calls that the model asked for."),
+    toolCallId: z.string().optional().describe("Tool messages: the call that this answers."),
+  })
+  .refine((message) => message.role !== "tool" || message.toolCallId !== undefined, { path: ["toolCallId"], message: "a tool message needs the toolCallId that it answers" });
+export type ChatMessage = z.output<typeof ChatMessage>;
+
+export const ToolDescriptor = z
+  .object({
+    type: z.literal("function"),
+    function: z.object({
+      name: z.string().min(1),
+      description: z.string().optional(),
+      parameters: JsonObject.optional().describe("JSON Schema of the arguments."),
+    }),
+  })
+  .describe("An OpenAI function descriptor.");
+export type ToolDescriptor = z.output<typeof ToolDescriptor>;
+
+export const Usage = z
+  .object({ promptTokens: z.int().min(0), completionTokens: z.int().min(0), totalTokens: z.int().min(0) })
+  .describe("Tokens as the model server counted them.");
+export type Usage = z.output<typeof Usage>;
+
+const failureKinds = Object.keys(failureTable) as [FailureKind, ...FailureKind[]];
+export const FailureKindSchema = z.enum(failureKinds);
+
+export const AgentSession = z
+  .object({
+    sessionId: z.string(),
+    userId: z.string(),
+    projectId: z.string().optional(),
+    chatId: z.string(),
+    currentStage: z.string(),
+    nextStage: z.string().optional(),
+    scenario: z.string(),
+    stageData: JsonObject.optional().describe("The host's own state; stored as given."),
+    isActive: z.boolean().describe("False once the session was closed."),
+    createdAt: z.iso.datetime(),
+    updatedAt: z.iso.datetime(),
+  })
+  .describe("A session. Absent fields are left out, never null.");
+export type AgentSession = z.output<typeof AgentSession>;
+
+export const TurnStatus = z.enum(["running", "completed", "cancelled", "error", "interrupted"]);
+export type TurnStatus = z.output<typeof TurnStatus>;
+
+export const StoredMessage = z
+  .object({
+    messageId: z.string(),
+    turnId: z.string().describe("The stream that the message belongs to (its streamId)."),
+    turnStatus: TurnStatus.describe("`interrupted`: the process died or was stopped before the turn had ended."),
+    role: z.enum(["system", "user", "assistant", "tool"]),
+    content: z.union([z.string(), z.array(ContentPart)]),
+    name: z.string().optional(),
+    reasoning: z.string().optional(),
+    toolCalls: z.array(ToolCall).optional(),
+    toolCallId: z.string().optional(),
+    partial: z.boolean().describe("True where the text stops before the model was done."),
+    createdAt: z.iso.datetime(),
+  })
+  .describe("A message as the store keeps it.");
+export type StoredMessage = z.output<typeof StoredMessage>;
+
+export const HarnessTrace = z
+  .object({
+    traceId: z.string(),
+    userId: z.string().optional(),
+    chatId: z.string().optional(),
+    sessionId: z.string().optional(),
+    assistantMessageId: z.string().optional(),
+    status: z.enum(["running", "completed", "error", "cancelled", "budget_exhausted"]),
+    durationMs: z.int().min(0).optional(),
+    hadError: z.boolean(),
+    errorMessage: z.string().max(2048).optional(),
+    eventCount: z.int().min(0),
+    spanCount: z.int().min(0),
+    totalTokens: z.int().min(0).optional(),
+    modelId: z.string().optional(),
+    startedAtMs: z.int().describe("Milliseconds since the epoch."),
+    createdAt: z.iso.datetime(),
+    updatedAt: z.iso.datetime(),
+  })
+  .describe("One turn, or one tool invoked by the host.");
+export type HarnessTrace = z.output<typeof HarnessTrace>;
+
+export const TraceSpan = z.object({
+  spanId: z.string(),
+  traceId: z.string(),
+  parentSpanId: z.string().optional(),
+  name: z.string().describe("`llm.generate`, `tool.<name>`, …"),
+  kind: z.enum(["llm", "tool", "policy", "budget", "retry", "completion", "transport", "storage", "custom"]),
+  startMs: z.int().describe("Milliseconds since the epoch."),
+  endMs: z.int().optional(),
+  durationMs: z.int().min(0).optional(),
+  status: z.enum(["ok", "error", "timeout", "cancelled", "running"]),
+  attrs: JsonObject.describe("Redacted."),
+});
+export type TraceSpan = z.output<typeof TraceSpan>;
+
+export const TraceEvent = z.object({
+  traceId: z.string(),
+  kind: z.enum(["lifecycle", "policy", "budget", "retry", "tool_call", "tool_result", "llm_request", "llm_response", "completion", "error", "log", "custom"]),
+  name: z.string(),
+  sequence: z.int().min(0).describe("Rises by one within a trace."),
+  timestampMs: z.int(),
+  durationMs: z.int().min(0).optional(),
+  status: z.enum(["ok", "warning", "error"]).optional(),
+  payload: JsonObject.optional().describe("Redacted."),
+});
+export type TraceEvent = z.output<typeof TraceEvent>;
+
+export const ToolResult = z
+  .looseObject({
+    success: z.boolean(),
+    terminal: z.boolean().optional(),
+    needsFollowup: z.boolean().optional().describe("True when the tool itself failed and the caller should react."),
+    message: z.string().optional(),
+    error: z.string().optional(),
+    data: z.looseObject({ durationMs: z.int().min(0).optional() }).optional().describe("What the tool returned (`value` where it is not an object), and `durationMs`."),
+  })
+  .describe("What a tool came to.");
+export type ToolResult = z.output<typeof ToolResult>;
+
+export const Cursor = z.string().max(256).describe("Opaque: `nextCursor` of the page before.");

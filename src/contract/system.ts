@@ -1,0 +1,127 @@
+import * as z from "zod";
+import { PROTOCOL_VERSION } from "./defaults.ts";
+import { method, notification } from "./define.ts";
+import { NoParams } from "./model.ts";
+
+const Check = z.strictObject({
+  status: z.enum(["ok", "warn", "error"]),
+  message: z.string().optional(),
+  latencyMs: z.int().min(0).optional(),
+});
+
+export const Health = z
+  .strictObject({
+    status: z.enum(["ok", "degraded", "starting", "shutting_down"]),
+    version: z.string(),
+    protocolVersion: z.literal(PROTOCOL_VERSION),
+    uptimeMs: z.int().min(0),
+    pid: z.int().min(1),
+    platform: z.string().describe("`linux-x64`, `darwin-arm64`, `win32-x64`, …"),
+    loadedProviders: z.array(z.string()).describe("Providers that were used in this run."),
+    loadedTools: z.int().min(0),
+    activeTraces: z.int().min(0).describe("Turns and tool calls that are running."),
+    checks: z.record(z.string(), Check).describe("`runtime` always; `storage` once the database is in use."),
+  })
+  .describe("Also what follows the ready marker on stderr.");
+export type Health = z.output<typeof Health>;
+
+const healthExample = {
+  status: "ok" as const,
+  version: "0.1.0",
+  protocolVersion: PROTOCOL_VERSION,
+  uptimeMs: 1234,
+  pid: 42,
+  platform: "linux-x64",
+  loadedProviders: [],
+  loadedTools: 0,
+  activeTraces: 0,
+  checks: { runtime: { status: "ok" as const, message: "node 20.20.2" } },
+} satisfies Health;
+
+export const ping = method({
+  name: "system.ping",
+  summary: "Health. Answered whatever else is going on.",
+  params: NoParams,
+  result: Health,
+  errors: [],
+  example: { result: healthExample },
+});
+
+export const info = method({
+  name: "system.info",
+  summary: "What this sidecar is, which methods it answers and the limits it keeps.",
+  params: NoParams,
+  result: z.object({
+    name: z.literal("steerable-sidecar"),
+    version: z.string(),
+    protocolVersion: z.literal(PROTOCOL_VERSION),
+    runtime: z.object({ name: z.string(), version: z.string() }),
+    platform: z.string(),
+    pid: z.int(),
+    methods: z.array(z.string()),
+    notifications: z.array(z.string()),
+    limits: z.object({ frameBytes: z.int(), depth: z.int(), inFlight: z.int(), outboundBytes: z.int() }),
+  }),
+  errors: [],
+  example: {
+    result: {
+      name: "steerable-sidecar",
+      version: "0.1.0",
+      protocolVersion: PROTOCOL_VERSION,
+      runtime: { name: "node", version: "20.20.2" },
+      platform: "linux-x64",
+      pid: 42,
+      methods: ["system.ping", "agent.chat.stream"],
+      notifications: ["stream.chunk", "stream.done", "stream.error"],
+      limits: { frameBytes: 16777216, depth: 256, inFlight: 10000, outboundBytes: 33554432 },
+    },
+  },
+});
+
+export const shutdown = method({
+  name: "system.shutdown",
+  summary:
+    "Ends the process in order: new requests are turned away, streams get their terminal, running requests are cancelled, replies are flushed, this call is answered, `lifecycle.shutdown` is sent and the process exits with 0.",
+  params: NoParams,
+  result: z.null(),
+  errors: [],
+  example: { result: null },
+});
+
+export const shutdownNow = method({
+  name: "system.shutdown_now",
+  summary: "Ends the process without waiting for requests in flight. Streams still get their terminal, and what was acknowledged is safe.",
+  params: NoParams,
+  result: z.null(),
+  errors: [],
+  example: { result: null },
+});
+
+export const ready = notification({
+  name: "lifecycle.ready",
+  direction: "toHost",
+  summary: "The first line on stdout: requests are accepted from here on.",
+  params: z.object({
+    version: z.string(),
+    protocolVersion: z.literal(PROTOCOL_VERSION),
+    pid: z.int(),
+    listenInfo: z.object({ transport: z.literal("stdio") }),
+  }),
+  example: { params: { version: "0.1.0", protocolVersion: PROTOCOL_VERSION, pid: 42, listenInfo: { transport: "stdio" } } },
+});
+
+export const stopped = notification({
+  name: "lifecycle.shutdown",
+  direction: "toHost",
+  summary: "The last line on stdout. `eof`: stdin was closed or the parent is gone; `normal`: everything else.",
+  params: z.object({ reason: z.enum(["normal", "eof"]) }),
+  example: { params: { reason: "normal" } },
+});
+
+export const cancelRequest = notification({
+  name: "$/cancelRequest",
+  direction: "toSidecar",
+  summary: "Cancels a request in flight; it is then answered with -32800, kind `cancelled`, unless it was already done. A stream is cancelled with `agent.chat.cancel`.",
+  params: z.object({ id: z.union([z.string(), z.int()]) }),
+  example: { params: { id: 7 } },
+});

@@ -1,0 +1,108 @@
+/**
+ * Every error that may cross the wire, in one table.
+ *
+ * `code` and `kind` are what a host switches on: the codes are those of JSON-RPC 2.0, of the seed
+ * (-32001 to -32005) and, for a cancelled request, of the language server protocol (-32800).
+ * `http` is the status that the HTTP listener answers with; `retryable` says whether the same call
+ * may succeed later without a change.
+ */
+export const errorTable = {
+  parse: entry(-32700, "parse", 400, false, "The line is not valid JSON"),
+  invalid_request: entry(-32600, "invalid_request", 400, false, "The frame is not a JSON-RPC 2.0 request"),
+  method_not_found: entry(-32601, "method_not_found", 404, false, "Method not found"),
+  invalid_params: entry(-32602, "invalid_params", 400, false, "The params do not fit the method"),
+  internal: entry(-32603, "internal", 500, false, "Something went wrong inside the sidecar"),
+  budget_exhausted: entry(-32001, "budget_exhausted", 402, false, "A budget is used up"),
+  policy_denied: entry(-32002, "policy_denied", 403, false, "The policy does not allow this call"),
+  tool_failed: entry(-32003, "tool_failed", 500, false, "The tool could not be run"),
+  storage: entry(-32004, "storage", 503, true, "The session store failed"),
+  session_not_found: entry(-32004, "invalid_request", 404, false, "No such session"),
+  session_closed: entry(-32004, "invalid_request", 409, false, "The session is closed"),
+  trace_not_found: entry(-32004, "invalid_request", 404, false, "No such trace"),
+  overloaded: entry(-32005, "overloaded", 503, true, "Too many requests are in flight"),
+  shutting_down: entry(-32005, "transport_closed", 503, false, "The sidecar is shutting down"),
+  transport_closed: entry(-32005, "transport_closed", 503, false, "The connection is closed"),
+  timeout: entry(-32005, "timeout", 504, true, "The deadline has passed"),
+  cancelled: entry(-32800, "cancelled", 499, false, "The request was cancelled"),
+} as const;
+
+export type ErrorName = keyof typeof errorTable;
+
+/** Names whose `data.code` is filled in, because several errors share one code and kind. */
+const named = new Set<ErrorName>(["storage", "session_not_found", "session_closed", "trace_not_found"]);
+
+/** What `error` holds in a response frame. */
+export interface WireErrorObject {
+  code: number;
+  message: string;
+  kind: string;
+  data?: Record<string, unknown>;
+}
+
+/** The one error class that crosses the wire; anything else becomes `internal`. */
+export class WireError extends Error {
+  readonly errorName: ErrorName;
+  readonly data: Record<string, unknown> | undefined;
+
+  constructor(errorName: ErrorName, data?: Record<string, unknown>, message?: string) {
+    super(message ?? errorTable[errorName].message);
+    this.name = "WireError";
+    this.errorName = errorName;
+    this.data = data;
+  }
+
+  toWire(): WireErrorObject {
+    const { code, kind } = errorTable[this.errorName];
+    const data = named.has(this.errorName) ? { code: this.errorName, ...this.data } : this.data;
+    // 1,024 characters is what strict readers of the error object accept.
+    const message = this.message.length > 1024 ? `${this.message.slice(0, 1021)}...` : this.message;
+    return data === undefined ? { code, message, kind } : { code, message, kind, data };
+  }
+}
+
+/** Makes a wire error by name: `throw fail("session_not_found", { sessionId })`. */
+export function fail(name: ErrorName, data?: Record<string, unknown>, message?: string): WireError {
+  return new WireError(name, data, message);
+}
+
+/**
+ * Why a stream ended in `stream.error`: the `kind` of the notification, each with the reason why a
+ * host would tell it apart. `retryable` kinds are tried again before the first delta only.
+ */
+export const failureTable = {
+  connect_failed: { retryable: true, meaning: "The model server refused or dropped the connection before answering" },
+  dns_failed: { retryable: true, meaning: "The name of the model server could not be resolved" },
+  tls_failed: { retryable: false, meaning: "The certificate of the model server could not be verified, or the TLS handshake failed" },
+  auth_failed: { retryable: false, meaning: "The model server refused the API key (401 or 403)" },
+  upstream_rejected: { retryable: false, meaning: "The model server refused the request (another 4xx)" },
+  rate_limited: { retryable: true, meaning: "The model server answered 429 after every try" },
+  upstream_failed: { retryable: true, meaning: "The model server answered 5xx after every try" },
+  upstream_error: { retryable: false, meaning: "The model server reported an error inside a 200 response" },
+  redirect_refused: { retryable: false, meaning: "The model server redirected to another origin, or too often" },
+  malformed_response: { retryable: false, meaning: "The model server sent something that is not the protocol it should speak" },
+  truncated: { retryable: true, meaning: "The response stopped before its end; the text so far is kept" },
+  timeout: { retryable: false, meaning: "The model server was silent for longer than idleTimeoutMs" },
+  invalid_params: { retryable: false, meaning: "The request could not be put into the form of this provider" },
+  storage: { retryable: false, meaning: "The answer could not be stored" },
+  budget_exhausted: { retryable: false, meaning: "A budget is used up" },
+  internal: { retryable: false, meaning: "Something went wrong inside the sidecar" },
+} as const;
+
+export type FailureKind = keyof typeof failureTable;
+
+/** Why a turn failed, as a value: providers yield it, they do not throw. */
+export interface Failure {
+  kind: FailureKind;
+  /** Readable, without secrets, stacks or paths. */
+  message: string;
+  /** HTTP status of the model server, where there was one. */
+  status?: number;
+  /** Milliseconds that the model server asked us to wait (Retry-After). */
+  retryAfterMs?: number;
+  /** Overrides the table: false where a second try could not help. */
+  retryable?: boolean;
+}
+
+function entry(code: number, kind: string, http: number, retryable: boolean, message: string) {
+  return { code, kind, http, retryable, message };
+}
