@@ -66,6 +66,9 @@ export type ConfigInput = z.input<typeof Config>;
 /** Keys that are read once, at start. */
 export const startOnlyKeys = ["storagePath", "limits"] as const;
 
+/** Keys that hold a path or a list of paths: relative to the file when they stand in one, else to the working directory. */
+export const pathKeys = ["storagePath", "tools.roots", "providers.scripted.script"] as const;
+
 export const get = method({
   name: "config.get",
   summary: "The effective configuration: defaults, file, environment, flags and `config.set`, in that order. Secrets are masked.",

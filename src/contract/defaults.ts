@@ -1,9 +1,10 @@
 /**
- * What holds when nobody says otherwise. Free of imports, because the process is ready before the
- * schemas are loaded; `contract/config.ts` builds on these values.
+ * What holds when nobody says otherwise. Free of schemas, because the process is ready before they
+ * are loaded; `contract/config.ts` builds on these values.
  */
-export const LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+import type { LogLevel } from "../log.ts";
+
+export { LOG_LEVELS, type LogLevel } from "../log.ts";
 
 /** The protocol spoken on the wire; exactly this string, strict readers exist. */
 export const PROTOCOL_VERSION = "0.1.0";

@@ -10,7 +10,7 @@ export const NoParams = z.object({}).nullish().describe("Nothing; absent, `null`
 export const ToolCall = z
   .object({
     id: z.string().describe("As the model gave it, or `call_…`."),
-    name: z.string(),
+    name: z.string().describe("Of the tool."),
     arguments: JsonObject.describe("Parsed. `{}` when the model sent text that is not a JSON object; `argumentsText` then holds it."),
     argumentsText: z.string().optional().describe("Only present when the model's arguments were not a JSON object: the raw text."),
   })
@@ -28,11 +28,11 @@ export type ContentPart = z.output<typeof ContentPart>;
 
 export const ChatMessage = z
   .object({
-    role: z.enum(["system", "user", "assistant", "tool"]),
+    role: z.enum(["system", "user", "assistant", "tool"]).describe("Who speaks; `tool` brings the result of a call."),
     content: z.union([z.string(), z.array(ContentPart)]).nullish().transform((content) => content ?? "").describe("Text, or parts (text and images). May be left out beside `toolCalls`."),
-    name: z.string().optional(),
+    name: z.string().optional().describe("Of the speaker, for servers that tell several apart."),
     toolCalls: z.array(ToolCall).optional().describe("Assistant messages: the calls that the model asked for."),
-    toolCallId: z.string().optional().describe("Tool messages: the call that this answers."),
+    toolCallId: z.string().optional().describe("The call that this answers. Tool messages need it."),
   })
   .refine((message) => message.role !== "tool" || message.toolCallId !== undefined, { path: ["toolCallId"], message: "a tool message needs the toolCallId that it answers" });
 export type ChatMessage = z.output<typeof ChatMessage>;
@@ -42,7 +42,7 @@ export const ToolDescriptor = z
     type: z.literal("function"),
     function: z.object({
       name: z.string().min(1),
-      description: z.string().optional(),
+      description: z.string().optional().describe("For the model: what the tool does."),
       parameters: JsonObject.optional().describe("JSON Schema of the arguments."),
     }),
   })
@@ -50,26 +50,30 @@ export const ToolDescriptor = z
 export type ToolDescriptor = z.output<typeof ToolDescriptor>;
 
 export const Usage = z
-  .object({ promptTokens: z.int().min(0), completionTokens: z.int().min(0), totalTokens: z.int().min(0) })
+  .object({
+    promptTokens: z.int().min(0).describe("What was sent to the model."),
+    completionTokens: z.int().min(0).describe("What the model said, reasoning included."),
+    totalTokens: z.int().min(0),
+  })
   .describe("Tokens as the model server counted them.");
 export type Usage = z.output<typeof Usage>;
 
 const failureKinds = Object.keys(failureTable) as [FailureKind, ...FailureKind[]];
-export const FailureKindSchema = z.enum(failureKinds);
+export const FailureKindSchema = z.enum(failureKinds).describe("Why a stream failed; the table of kinds says what each means.");
 
 export const AgentSession = z
   .object({
     sessionId: z.string(),
-    userId: z.string(),
-    projectId: z.string().optional(),
-    chatId: z.string(),
-    currentStage: z.string(),
-    nextStage: z.string().optional(),
-    scenario: z.string(),
+    userId: z.string().describe("Whose session it is."),
+    projectId: z.string().optional().describe("The host's own."),
+    chatId: z.string().describe("The host's chat thread."),
+    currentStage: z.string().describe("Where the host's work stands."),
+    nextStage: z.string().optional().describe("The host's own."),
+    scenario: z.string().describe("What the session is for."),
     stageData: JsonObject.optional().describe("The host's own state; stored as given."),
     isActive: z.boolean().describe("False once the session was closed."),
     createdAt: z.iso.datetime(),
-    updatedAt: z.iso.datetime(),
+    updatedAt: z.iso.datetime().describe("When the session was last changed, or a turn of it began or ended."),
   })
   .describe("A session. Absent fields are left out, never null.");
 export type AgentSession = z.output<typeof AgentSession>;
@@ -79,13 +83,13 @@ export type TurnStatus = z.output<typeof TurnStatus>;
 
 export const StoredMessage = z
   .object({
-    messageId: z.string(),
-    turnId: z.string().describe("The stream that the message belongs to (its streamId)."),
+    messageId: z.string().describe("Unique in the store."),
+    turnId: z.string().describe("The turn that the message belongs to; the streamId, unless the host chose that itself."),
     turnStatus: TurnStatus.describe("`interrupted`: the process died or was stopped before the turn had ended."),
     role: z.enum(["system", "user", "assistant", "tool"]),
     content: z.union([z.string(), z.array(ContentPart)]),
     name: z.string().optional(),
-    reasoning: z.string().optional(),
+    reasoning: z.string().optional().describe("What the model said before its answer."),
     toolCalls: z.array(ToolCall).optional(),
     toolCallId: z.string().optional(),
     partial: z.boolean().describe("True where the text stops before the model was done."),
@@ -100,15 +104,15 @@ export const HarnessTrace = z
     userId: z.string().optional(),
     chatId: z.string().optional(),
     sessionId: z.string().optional(),
-    assistantMessageId: z.string().optional(),
+    assistantMessageId: z.string().optional().describe("The `messageId` of the answer."),
     status: z.enum(["running", "completed", "error", "cancelled", "budget_exhausted"]),
-    durationMs: z.int().min(0).optional(),
+    durationMs: z.int().min(0).optional().describe("Absent while it is running."),
     hadError: z.boolean(),
-    errorMessage: z.string().max(2048).optional(),
+    errorMessage: z.string().max(2048).optional().describe("Redacted."),
     eventCount: z.int().min(0),
     spanCount: z.int().min(0),
     totalTokens: z.int().min(0).optional(),
-    modelId: z.string().optional(),
+    modelId: z.string().optional().describe("The model that was asked."),
     startedAtMs: z.int().describe("Milliseconds since the epoch."),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
@@ -123,7 +127,7 @@ export const TraceSpan = z.object({
   name: z.string().describe("`llm.generate`, `tool.<name>`, …"),
   kind: z.enum(["llm", "tool", "policy", "budget", "retry", "completion", "transport", "storage", "custom"]),
   startMs: z.int().describe("Milliseconds since the epoch."),
-  endMs: z.int().optional(),
+  endMs: z.int().optional().describe("Absent while it is running."),
   durationMs: z.int().min(0).optional(),
   status: z.enum(["ok", "error", "timeout", "cancelled", "running"]),
   attrs: JsonObject.describe("Redacted."),
@@ -133,9 +137,9 @@ export type TraceSpan = z.output<typeof TraceSpan>;
 export const TraceEvent = z.object({
   traceId: z.string(),
   kind: z.enum(["lifecycle", "policy", "budget", "retry", "tool_call", "tool_result", "llm_request", "llm_response", "completion", "error", "log", "custom"]),
-  name: z.string(),
+  name: z.string().describe("`turn.start`, `llm.request`, `llm.retry`, …"),
   sequence: z.int().min(0).describe("Rises by one within a trace."),
-  timestampMs: z.int(),
+  timestampMs: z.int().describe("Milliseconds since the epoch."),
   durationMs: z.int().min(0).optional(),
   status: z.enum(["ok", "warning", "error"]).optional(),
   payload: JsonObject.optional().describe("Redacted."),
@@ -144,11 +148,11 @@ export type TraceEvent = z.output<typeof TraceEvent>;
 
 export const ToolResult = z
   .looseObject({
-    success: z.boolean(),
-    terminal: z.boolean().optional(),
+    success: z.boolean().describe("Whether the tool did what it was asked for."),
+    terminal: z.boolean().optional().describe("True when the tool says that nothing more is to be done."),
     needsFollowup: z.boolean().optional().describe("True when the tool itself failed and the caller should react."),
-    message: z.string().optional(),
-    error: z.string().optional(),
+    message: z.string().optional().describe("The tool's own words."),
+    error: z.string().optional().describe("Why it failed, for people and models."),
     data: z.looseObject({ durationMs: z.int().min(0).optional() }).optional().describe("What the tool returned (`value` where it is not an object), and `durationMs`."),
   })
   .describe("What a tool came to.");

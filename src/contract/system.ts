@@ -11,14 +11,14 @@ const Check = z.strictObject({
 
 export const Health = z
   .strictObject({
-    status: z.enum(["ok", "degraded", "starting", "shutting_down"]),
-    version: z.string(),
-    protocolVersion: z.literal(PROTOCOL_VERSION),
-    uptimeMs: z.int().min(0),
+    status: z.enum(["ok", "degraded", "starting", "shutting_down"]).describe("`degraded`: a check is not `ok`."),
+    version: z.string().describe("Of the sidecar."),
+    protocolVersion: z.literal(PROTOCOL_VERSION).describe("Of this document."),
+    uptimeMs: z.int().min(0).describe("Milliseconds since the process was started."),
     pid: z.int().min(1),
     platform: z.string().describe("`linux-x64`, `darwin-arm64`, `win32-x64`, …"),
     loadedProviders: z.array(z.string()).describe("Providers that were used in this run."),
-    loadedTools: z.int().min(0),
+    loadedTools: z.int().min(0).describe("How many tools `tool.list` names."),
     activeTraces: z.int().min(0).describe("Turns and tool calls that are running."),
     checks: z.record(z.string(), Check).describe("`runtime` always; `storage` once the database is in use."),
   })
@@ -56,10 +56,10 @@ export const info = method({
     version: z.string(),
     protocolVersion: z.literal(PROTOCOL_VERSION),
     runtime: z.object({ name: z.string(), version: z.string() }),
-    platform: z.string(),
+    platform: z.string().describe("As in `system.ping`."),
     pid: z.int(),
-    methods: z.array(z.string()),
-    notifications: z.array(z.string()),
+    methods: z.array(z.string()).describe("Names of the methods that are answered."),
+    notifications: z.array(z.string()).describe("Names of the notifications of both directions."),
     limits: z.object({ frameBytes: z.int(), depth: z.int(), inFlight: z.int(), outboundBytes: z.int() }),
   }),
   errors: [],
@@ -105,7 +105,7 @@ export const ready = notification({
     version: z.string(),
     protocolVersion: z.literal(PROTOCOL_VERSION),
     pid: z.int(),
-    listenInfo: z.object({ transport: z.literal("stdio") }),
+    listenInfo: z.object({ transport: z.literal("stdio") }).describe("Where requests are taken from."),
   }),
   example: { params: { version: "0.1.0", protocolVersion: PROTOCOL_VERSION, pid: 42, listenInfo: { transport: "stdio" } } },
 });
@@ -114,7 +114,7 @@ export const stopped = notification({
   name: "lifecycle.shutdown",
   direction: "toHost",
   summary: "The last line on stdout. `eof`: stdin was closed or the parent is gone; `normal`: everything else.",
-  params: z.object({ reason: z.enum(["normal", "eof"]) }),
+  params: z.object({ reason: z.enum(["normal", "eof"]).describe("Why the process ends.") }),
   example: { params: { reason: "normal" } },
 });
 
@@ -122,6 +122,6 @@ export const cancelRequest = notification({
   name: "$/cancelRequest",
   direction: "toSidecar",
   summary: "Cancels a request in flight; it is then answered with -32800, kind `cancelled`, unless it was already done. A stream is cancelled with `agent.chat.cancel`.",
-  params: z.object({ id: z.union([z.string(), z.int()]) }),
+  params: z.object({ id: z.union([z.string(), z.int()]).describe("Of the request to cancel.") }),
   example: { params: { id: 7 } },
 });

@@ -31,8 +31,12 @@ const eventExample: z.input<typeof TraceEvent> = {
 export const fetch = method({
   name: "trace.fetch",
   summary: "A trace with its spans and events, also while it is running.",
-  params: z.object({ traceId: Id }),
-  result: z.object({ trace: HarnessTrace, spans: z.array(TraceSpan), events: z.array(TraceEvent) }),
+  params: z.object({ traceId: Id.describe("From the end of a stream, or from the `data` of a tool's result.") }),
+  result: z.object({
+    trace: HarnessTrace,
+    spans: z.array(TraceSpan).describe("In the order in which they began."),
+    events: z.array(TraceEvent).describe("In the order of `sequence`."),
+  }),
   errors: ["trace_not_found", "storage"],
   example: {
     params: { traceId: "tr_9b1deb4d3b" },
@@ -49,14 +53,14 @@ export const list = method({
   summary: "Traces, the newest first, page by page.",
   params: z
     .object({
-      sessionId: Id.optional(),
-      status: HarnessTrace.shape.status.optional(),
+      sessionId: Id.optional().describe("Only traces of this session."),
+      status: HarnessTrace.shape.status.optional().describe("Only traces with this status."),
       limit: z.int().min(1).max(1000).optional().describe("100 when left out."),
       cursor: Cursor.optional(),
     })
     .nullish()
     .transform((params) => params ?? {}),
-  result: z.object({ traces: z.array(HarnessTrace), nextCursor: z.string().optional() }),
+  result: z.object({ traces: z.array(HarnessTrace), nextCursor: z.string().optional().describe("Absent on the last page.") }),
   errors: ["storage"],
   example: { params: { sessionId: "sess_V1StGXR8Z5jdHi6B" }, result: { traces: [traceExample] } },
 });

@@ -68,14 +68,17 @@ export interface TraceFilter {
 /**
  * The session store. Promises resolve once the change is durable: a host is told only what a
  * `kill -9` or a power cut cannot take back (`appendAnswer` is the exception, see there).
- * Everything rejects with a `WireError`: `session_not_found`, `trace_not_found` or `storage`.
+ * A read sees everything that was asked for before it, and only what is durable.
+ * Everything rejects with a `WireError`: `session_not_found`, `session_closed`, `trace_not_found`,
+ * `invalid_params` (a cursor that no page gave, a turn that exists) or `storage`, whose `data.reason`
+ * is one of `disk_full`, `io`, `readonly`, `busy`, `corrupt`, `newer`, `foreign`, `unavailable`, `closed`.
  */
 export interface Store {
   /** Creates the session, or updates the fields given and opens it again. */
   upsertSession(fields: SessionFields): Promise<AgentSession>;
   getSession(sessionId: string): Promise<AgentSession>;
   setActive(sessionId: string, isActive: boolean): Promise<AgentSession>;
-  /** Newest use first. */
+  /** Newest use first. Rejects with `session_not_found` when `after` names none. */
   listSessions(filter: SessionFilter): Promise<AgentSession[]>;
   /** Deletes its messages and turns with it; traces stay until they are pruned. */
   deleteSession(sessionId: string): Promise<void>;
@@ -85,14 +88,20 @@ export interface Store {
   /** All messages of the turns before `turnId`, to be sent along: without reasoning, unanswered tool calls included. */
   history(sessionId: string, turnId: string): Promise<ChatMessage[]>;
 
-  /** Stores the messages of a turn, marks it running, and touches the session. */
+  /**
+   * Stores the messages of a turn, marks it running, and touches the session. Rejects with
+   * `invalid_params` when the turn exists, `session_not_found` or `session_closed`.
+   */
   beginTurn(start: TurnStart): Promise<void>;
   /**
    * Adds to the text of a running turn, so that a crash keeps it. Survives `kill -9`; a power cut may
    * take the last seconds of a turn that has not ended.
    */
   appendAnswer(turnId: string, part: { text: string; reasoning: string }): Promise<void>;
-  /** Stores the answer (partial unless completed) and the trace, and touches the session. */
+  /**
+   * Stores the answer (partial unless completed) and the trace, and touches the session. Of a turn whose
+   * session was deleted meanwhile, only the trace is stored.
+   */
   endTurn(end: TurnEnd): Promise<void>;
 
   saveTrace(record: TraceRecord): Promise<void>;
@@ -103,6 +112,8 @@ export interface Store {
   health(): { status: "ok" | "warn" | "error"; message?: string; latencyMs?: number };
   /** Finishes what is queued and closes. Idempotent. Never throws. */
   close(): Promise<void>;
+  /** The same without awaiting, for the last moments of a process: what is queued is run before it returns. */
+  closeSync(): void;
 }
 
 /** How `registry.ts` lists a store. `open` marks turns that a crash cut off as interrupted. */
@@ -111,5 +122,10 @@ export interface StoreOptions {
   path: string;
   /** Newest traces kept. */
   keepTraces: number;
+  /** Milliseconds since the epoch. */
   now(): number;
+  /** Milliseconds that a change waits for another process to let go of the file; 5,000 when left out. */
+  busyDeadlineMs?: number | undefined;
+  /** Largest size of the file in pages of 4 KiB; unlimited when left out. Beyond it the disk counts as full. */
+  maxPages?: number | undefined;
 }

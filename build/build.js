@@ -1,0 +1,54 @@
+/**
+ * Builds what is shipped: dist/sidecar.js, one minified file that bin/steerable-sidecar.js runs from
+ * a V8 code cache, and the client for Node hosts.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const dist = join(root, "dist");
+
+await rm(dist, { recursive: true, force: true });
+await mkdir(dist, { recursive: true });
+await buildSidecar();
+await buildClient();
+
+async function buildSidecar() {
+  const bundle = await rolldown({
+    input: join(root, "src/main.ts"),
+    platform: "node",
+    external: [/^node:/, "@photostructure/sqlite"],
+    transform: { target: "node20" },
+    treeshake: true,
+    logLevel: "warn",
+  });
+  const { output } = await bundle.generate({ format: "cjs", minify: true, codeSplitting: false, comments: false });
+  const [chunk, ...more] = output;
+  if (more.length > 0) throw new Error(`expected one file, got ${output.map((file) => file.fileName).join(", ")}`);
+  const code = toAscii(chunk.code);
+  // The loader names its code cache by this hash: a cache must never serve another version.
+  const hash = createHash("sha256").update(code).digest("hex").slice(0, 16);
+  await writeFile(join(dist, "sidecar.js"), `/*${hash}*/(function(exports,require,module,__filename,__dirname){${code}\n})`);
+  await bundle.close();
+}
+
+async function buildClient() {
+  const bundle = await rolldown({
+    input: join(root, "src/client/index.ts"),
+    platform: "node",
+    external: [/^node:/, /^vscode-jsonrpc/],
+    transform: { target: "node20" },
+    logLevel: "warn",
+  });
+  await bundle.write({ file: join(dist, "client.mjs"), format: "esm", codeSplitting: false });
+  await bundle.write({ file: join(dist, "client.cjs"), format: "cjs", codeSplitting: false });
+  await bundle.close();
+}
+
+/** Latin-1 source is read and compiled without decoding; other characters only stand in string literals. */
+function toAscii(code) {
+  return code.replace(/[^\x00-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}

@@ -1,0 +1,79 @@
+/** The two tables of what can go wrong: errors of requests, and failures of streams. */
+import { universalErrors } from "../contract/define.ts";
+import { methods } from "../contract/index.ts";
+import { type ErrorName, errorTable, fail, failureTable } from "../errors.ts";
+import { linkTo, table } from "./markdown.ts";
+
+/** Every error that an answer can carry, with what a program finds in `data` and who raises it. */
+export function errorReference(): string {
+  return table(
+    ["Code", "`kind`", "`data`", "Message", "Retry", "Raised by"],
+    namesOf(errorTable).map((name) => {
+      const { code, kind, message, retryable } = errorTable[name];
+      return [`${code}`, `\`${kind}\``, dataText(name), `${message}.`, retryable ? "yes" : "no", raisedBy(name)];
+    }),
+  );
+}
+
+/** The errors of one method in a sentence. */
+export function errorsOf(names: readonly ErrorName[]): string {
+  const own = names.map((name) => {
+    const { code, kind } = errorTable[name];
+    const detail = codeInData(name);
+    return `${code} \`${kind}\`${detail === undefined ? "" : ` (\`data.code\` \`${detail}\`)`}`;
+  });
+  return [...own, `[those of any request](#${ANY_REQUEST})`].join(", ");
+}
+
+/** Every `kind` of `stream.error`. */
+export function failureReference(): string {
+  return table(
+    ["`kind`", "`retryable`", "Meaning"],
+    namesOf(failureTable).map((kind) => [`\`${kind}\``, failureTable[kind].retryable ? "true" : "false", `${failureTable[kind].meaning}.`]),
+  );
+}
+
+/** Anchor of the section that holds the error table. */
+const ANY_REQUEST = "errors";
+
+/** What `data` holds beside `data.code`. Listed by name, so that a new error has to say it. */
+const data: Record<ErrorName, string> = {
+  parse: "",
+  invalid_request: "`reason`: `duplicate_id`, `frame_too_large` (with `limitBytes`) or `too_deep` (with `limit`); else no `data`",
+  method_not_found: "`method`",
+  invalid_params: "`issues`: list of `{path, message}`; or `path`, the one that is wrong",
+  internal: "",
+  budget_exhausted: "",
+  policy_denied: "`tool`, `mode`",
+  tool_failed: "",
+  storage: "`reason`: `disk_full`, `io`, `readonly`, `busy`, `corrupt`, `newer`, `foreign`, `unavailable` or `closed`",
+  session_not_found: "`sessionId`",
+  session_closed: "`sessionId`",
+  trace_not_found: "`traceId`",
+  overloaded: "`retryAfterMs`",
+  shutting_down: "",
+  transport_closed: "",
+  timeout: "",
+  cancelled: "",
+};
+
+function dataText(name: ErrorName): string {
+  const code = codeInData(name);
+  return [...(code === undefined ? [] : [`\`code\`: \`${code}\``]), ...(data[name] === "" ? [] : [data[name]])].join("; ");
+}
+
+/** `data.code` of an error as it goes over the wire. */
+function codeInData(name: ErrorName): string | undefined {
+  const code = fail(name).toWire().data?.["code"];
+  return typeof code === "string" ? code : undefined;
+}
+
+function raisedBy(name: ErrorName): string {
+  if (universalErrors.some((universal) => universal === name)) return "any request";
+  const raising = Object.values<{ name: string; errors: readonly ErrorName[] }>(methods).filter(({ errors }) => errors.includes(name));
+  return raising.length === 0 ? "nothing yet; the code is reserved" : raising.map((method) => linkTo(method.name)).join(", ");
+}
+
+function namesOf<T extends object>(entries: T): (keyof T & string)[] {
+  return Object.keys(entries) as (keyof T & string)[];
+}

@@ -1,0 +1,27 @@
+/** The shapes that have a name of their own in the schema bundle and a section in protocol.md. */
+import type * as z from "zod";
+import * as model from "../contract/model.ts";
+import { Health } from "../contract/system.ts";
+
+/** In the order in which protocol.md prints them: what a host needs first comes first. */
+export const shapes = {
+  Id: model.Id,
+  Health,
+  AgentSession: model.AgentSession,
+  ChatMessage: model.ChatMessage,
+  ContentPart: model.ContentPart,
+  ToolCall: model.ToolCall,
+  ToolDescriptor: model.ToolDescriptor,
+  Usage: model.Usage,
+  FailureKind: model.FailureKindSchema,
+  StoredMessage: model.StoredMessage,
+  TurnStatus: model.TurnStatus,
+  ToolResult: model.ToolResult,
+  HarnessTrace: model.HarnessTrace,
+  TraceSpan: model.TraceSpan,
+  TraceEvent: model.TraceEvent,
+  Cursor: model.Cursor,
+  NoParams: model.NoParams,
+} satisfies Record<string, z.ZodType>;
+
+export type ShapeName = keyof typeof shapes;

@@ -1,0 +1,154 @@
+import { fail } from "./errors.ts";
+import type { StdioListener } from "./listeners/stdio.ts";
+import type { Log } from "./log.ts";
+import type { Health } from "./methods/health.ts";
+import type { Runs } from "./runtime/runs.ts";
+import type { Store } from "./store/store.ts";
+
+/** What there is to end; parts that were never used are undefined. */
+export interface Ending {
+  listener: StdioListener;
+  health: Health;
+  log: Log;
+  runs(): Runs | undefined;
+  store(): Store | undefined;
+  gracePeriodMs(): number;
+  exit(code: number): void;
+}
+
+/** 0: in order. 3: a turn was still live when the host went away or a signal came. */
+const OK = 0;
+const TURN_CUT_OFF = 3;
+/** Longest wait for a host to take the last lines when the exit is to be immediate. Milliseconds. */
+const LAST_WORDS_MS = 250;
+/** How often the parent is looked for. Milliseconds. */
+const PARENT_WATCH_MS = 1000;
+
+/** The requests that a shutdown must not wait for: they wait for the shutdown. */
+const SHUTDOWN = ["system.shutdown"];
+
+type Reason = "normal" | "eof";
+
+/** How the process ends. Every way sends the terminals of live streams, keeps what was acknowledged, and ends in `exit` once. */
+export class Lifecycle {
+  readonly #parts: Ending;
+  #draining: Promise<void> | undefined;
+  #exiting = false;
+
+  constructor(parts: Ending) {
+    this.#parts = parts;
+  }
+
+  /** `system.shutdown`: turns new requests away, ends streams and requests. Resolves when the process may exit. */
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain();
+    return this.#draining;
+  }
+
+  /** Exits in order, after `drain`. */
+  finish(): void {
+    void this.#finish("normal", OK);
+  }
+
+  /** `system.shutdown_now`. */
+  exitNow(): void {
+    this.#immediately("normal", OK);
+  }
+
+  /** A second signal, or one during a drain, does not wait for anything. */
+  signalled(): void {
+    this.#immediately("normal", this.#liveCode());
+  }
+
+  /** stdin was closed: requests in flight are answered first, streams get their terminal. */
+  async inputEnded(): Promise<void> {
+    if (this.#draining !== undefined || this.#exiting) return;
+    const { listener } = this.#parts;
+    await this.#within(listener.connection.idle());
+    const code = this.#liveCode();
+    await this.drain();
+    await this.#finish("eof", code);
+  }
+
+  /** stdout is gone: nobody can be told, so nothing is said. */
+  outputClosed(): void {
+    this.#immediately("eof", this.#liveCode());
+  }
+
+  /** Ends the process when its parent is gone, even if a sibling keeps stdin open. */
+  watchParent(): void {
+    const parent = process.ppid;
+    // 0 is a parent outside of our pid namespace, 1 one that was gone (or is init) before we looked:
+    // neither can be told from a parent that has died.
+    if (parent <= 1 || !isVisible(parent)) return;
+    setInterval(() => {
+      if (process.ppid === parent && isVisible(parent)) return;
+      this.#immediately("eof", this.#liveCode());
+    }, PARENT_WATCH_MS).unref();
+  }
+
+  async #drain(): Promise<void> {
+    const { listener, health, runs } = this.#parts;
+    health.stopping();
+    listener.refuse(fail("shutting_down"));
+    listener.connection.interrupt();
+    listener.releaseAll();
+    // The reply to system.shutdown must not depend on a host that does not read.
+    setTimeout(() => this.finish(), this.#parts.gracePeriodMs()).unref();
+    await this.#within(Promise.all([runs()?.stopAll(), listener.connection.idle(SHUTDOWN)]));
+    listener.connection.cancelAll(SHUTDOWN);
+  }
+
+  async #finish(reason: Reason, code: number): Promise<void> {
+    if (this.#exiting) return;
+    this.#exiting = true;
+    const { listener, store, exit } = this.#parts;
+    listener.deafen();
+    await this.#within(store()?.close() ?? Promise.resolve());
+    listener.notify("lifecycle.shutdown", { reason });
+    await this.#within(listener.writer.flushed());
+    exit(code);
+  }
+
+  #immediately(reason: Reason, code: number): void {
+    if (this.#exiting) {
+      this.#parts.exit(code);
+      return;
+    }
+    this.#exiting = true;
+    const { listener, health, runs, store, exit } = this.#parts;
+    health.stopping();
+    listener.deafen();
+    runs()?.stopAllNow(store());
+    store()?.closeSync();
+    listener.releaseAll();
+    listener.notify("lifecycle.shutdown", { reason });
+    setTimeout(() => exit(code), LAST_WORDS_MS);
+    void listener.writer.flushed().then(() => exit(code));
+  }
+
+  #liveCode(): number {
+    return (this.#parts.runs()?.live ?? 0) > 0 ? TURN_CUT_OFF : OK;
+  }
+
+  /** Waits for `promise`, but no longer than the grace period. */
+  async #within(promise: Promise<unknown>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.#parts.gracePeriodMs());
+    });
+    const settled = promise.catch((error: unknown) => this.#parts.log.error({ error }, "something failed during the shutdown"));
+    await Promise.race([settled, deadline]);
+    clearTimeout(timer);
+  }
+}
+
+function isVisible(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // A parent of another user may not be signalled, but it is there.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

@@ -1,0 +1,115 @@
+import type { Readable } from "node:stream";
+import type { WireError } from "../errors.ts";
+import { Connection, type Call, type ConnectionLimits, notificationFrame } from "../rpc/connection.ts";
+import { encodeJson } from "../rpc/json.ts";
+import { type ByteSink, FrameWriter, type Lane } from "../rpc/writer.ts";
+import type { StreamSink } from "../runtime/run.ts";
+
+/** Hosts attach their listeners when the reply arrives, so the first chunk waits this long behind it. */
+const HOLD_BACK_MS = 4;
+/** What a frame that is not text may weigh in the queue; an estimate is enough to pause producers. */
+const FRAME_WEIGHT = 256;
+
+export interface StdioOptions {
+  input: Readable;
+  output: ByteSink;
+  limits: ConnectionLimits & { outboundBytes: number };
+  answer(call: Call): unknown;
+  onFault(error: unknown, method: string): void;
+  /** stdin has ended, and everything on it was taken in. */
+  onEnd(): void;
+  /** stdout is gone. */
+  onClosed(): void;
+}
+
+/** The door that a host has spawned us with: frames in on stdin, frames out on stdout. */
+export class StdioListener {
+  readonly writer: FrameWriter;
+  readonly connection: Connection;
+  readonly #options: StdioOptions;
+  /** Lanes that are still held back. */
+  readonly #corked = new Map<string, Lane>();
+  #paused = false;
+  #deaf = false;
+
+  constructor(options: StdioOptions) {
+    this.#options = options;
+    this.writer = new FrameWriter(options.output, () => options.onClosed());
+    this.connection = new Connection({ writer: this.writer, limits: options.limits, answer: options.answer, onFault: options.onFault });
+  }
+
+  /** Starts to read. */
+  listen(): void {
+    const { input, onEnd } = this.#options;
+    input.on("data", (chunk: Buffer) => {
+      this.connection.receive(chunk);
+      this.#holdBack();
+    });
+    let ended = false;
+    const end = () => {
+      if (ended) return;
+      ended = true;
+      this.connection.end();
+      onEnd();
+    };
+    // A broken stdin is a host that can say nothing more, like one that closed it.
+    input.once("end", end).once("error", end).once("close", end);
+  }
+
+  /** Stops to read; what is still in the pipe is left to nobody. */
+  deafen(): void {
+    this.#deaf = true;
+    this.#options.input.pause();
+  }
+
+  notify(method: string, params: unknown): void {
+    this.connection.notify(method, params);
+  }
+
+  refuse(error: WireError): void {
+    this.connection.refuse(error);
+  }
+
+  /** The sink of a new stream. Nothing of it is sent before `release`. */
+  openSink(streamId: string): StreamSink {
+    const id = encodeJson(streamId);
+    const head = `{"jsonrpc":"2.0","method":"stream.chunk","params":{"streamId":${id},"seq":`;
+    const lane = this.writer.lane({ text: (field, text, seq) => `${head}${seq},"${field}":${encodeJson(text)}}}` });
+    this.#corked.set(streamId, lane);
+    const frame = (method: string, body: object) => lane.frame(FRAME_WEIGHT, (seq) => notificationFrame(method, { streamId, seq, ...body }));
+    return {
+      text: (field, text) => lane.text(field, text),
+      chunk: (body) => frame("stream.chunk", body),
+      done: (body) => frame("stream.done", body),
+      error: (body) => frame("stream.error", body),
+      ready: () => this.writer.ready(),
+    };
+  }
+
+  /** The reply that names the stream was written: its notifications may follow. */
+  release(streamId: string): void {
+    setTimeout(() => this.#uncork(streamId), HOLD_BACK_MS);
+  }
+
+  /** Lets everything go that is held back, because the process is about to end. */
+  releaseAll(): void {
+    for (const streamId of [...this.#corked.keys()]) this.#uncork(streamId);
+  }
+
+  #uncork(streamId: string): void {
+    this.#corked.get(streamId)?.uncork();
+    this.#corked.delete(streamId);
+  }
+
+  /** A host that sends without reading is read no further until it reads. */
+  #holdBack(): void {
+    const { input, limits } = this.#options;
+    if (this.#paused || this.writer.backlog < limits.outboundBytes) return;
+    this.#paused = true;
+    input.pause();
+    void this.writer.below(limits.outboundBytes / 2).then(() => {
+      this.#paused = false;
+      if (!this.#deaf) input.resume();
+    });
+  }
+}

@@ -1,0 +1,49 @@
+import * as z from "zod";
+import { type MethodName, methods, type Params, type Result } from "../contract/index.ts";
+import { fail } from "../errors.ts";
+import type { Call } from "../rpc/connection.ts";
+import { KeyedQueue } from "../runtime/queue.ts";
+
+/** What a handler knows of its caller. */
+export type CallContext = Pick<Call, "signal" | "afterReply">;
+
+/** One function for every method of the contract: a missing one, or a wrong result type, does not compile. */
+export type Handlers = { readonly [M in MethodName]: (params: Params<M>, call: CallContext) => Result<M> | Promise<Result<M>> };
+
+/** Most problems named in one error. */
+const MOST_ISSUES = 8;
+
+/** Turns calls into handler calls: finds the method, validates the params, keeps calls with one key in order. */
+export function createDispatch(handlers: Handlers): (call: Call) => unknown {
+  const queue = new KeyedQueue();
+  const compiled = new Map<string, z.ZodType>();
+
+  return (call) => {
+    if (!Object.hasOwn(methods, call.method)) throw fail("method_not_found", { method: call.method.slice(0, 256) });
+    const name = call.method as MethodName;
+    const entry: (typeof methods)[MethodName] = methods[name];
+    let schema = compiled.get(name);
+    if (schema === undefined) {
+      schema = z.compile(entry.params as z.ZodType);
+      compiled.set(name, schema);
+    }
+    const parsed = schema.safeParse(call.params);
+    if (!parsed.success) throw invalidParams(parsed.error);
+    // The map above pairs each name with its own params, which TypeScript cannot follow through a variable.
+    const handle = handlers[name] as (params: unknown, context: CallContext) => unknown;
+    const key = "concurrency" in entry ? (entry.concurrency?.key as (params: unknown) => string | undefined)(parsed.data) : undefined;
+    return key === undefined ? handle(parsed.data, call) : queue.run(key, async () => handle(parsed.data, call));
+  };
+}
+
+function invalidParams(error: z.ZodError) {
+  const issues = error.issues.slice(0, MOST_ISSUES).map((issue) => ({ path: pathText(issue.path), message: issue.message }));
+  const first = issues[0];
+  const message = first === undefined ? "The params do not fit the method" : `${first.path === "" ? "params" : first.path}: ${first.message}`;
+  return fail("invalid_params", { issues }, message);
+}
+
+/** `messages[0].role` */
+function pathText(path: readonly PropertyKey[]): string {
+  return path.map((part, index) => (typeof part === "number" ? `[${part}]` : `${index === 0 ? "" : "."}${String(part)}`)).join("");
+}

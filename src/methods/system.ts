@@ -1,0 +1,43 @@
+import { methods, notifications } from "../contract/index.ts";
+import { PROTOCOL_VERSION } from "../contract/defaults.ts";
+import type { ConnectionLimits } from "../rpc/connection.ts";
+import type { Handlers } from "./dispatch.ts";
+import type { Health } from "./health.ts";
+
+type Family = Extract<keyof Handlers, `system.${string}`>;
+
+/** What a host may ask of the process itself. */
+export interface ProcessControl {
+  /** Ends what runs; resolves when the process is ready to exit. */
+  drain(): Promise<void>;
+  /** Exits once `drain` is through. */
+  finish(): void;
+  /** Exits at once. */
+  exitNow(): void;
+}
+
+export function systemMethods(health: Health, limits: ConnectionLimits & { outboundBytes: number }, control: ProcessControl): Pick<Handlers, Family> {
+  return {
+    "system.ping": () => health.snapshot(),
+    "system.info": () => ({
+      name: "steerable-sidecar",
+      version: health.version,
+      protocolVersion: PROTOCOL_VERSION,
+      runtime: { name: "node", version: process.versions.node },
+      platform: `${process.platform}-${process.arch}`,
+      pid: process.pid,
+      methods: Object.keys(methods),
+      notifications: Object.keys(notifications),
+      limits: { frameBytes: limits.frameBytes, depth: limits.depth, inFlight: limits.inFlight, outboundBytes: limits.outboundBytes },
+    }),
+    "system.shutdown": async (_params, call) => {
+      await control.drain();
+      call.afterReply(() => control.finish());
+      return null;
+    },
+    "system.shutdown_now": (_params, call) => {
+      call.afterReply(() => control.exitNow());
+      return null;
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import { defaults } from "../contract/defaults.ts";
+import type { ChatMessage } from "../contract/model.ts";
+import { attempt, endpoint, headerKey, withOptions, type Call } from "./attempt.ts";
+import { OpenAiDialect } from "./openai-dialect.ts";
+import type { ModelRequest, Provider, ProviderSettings } from "./provider.ts";
+
+/** Any server with `/chat/completions`: OpenAI, Ollama, vLLM, llama.cpp, OpenRouter and the like. */
+export const openai: Provider = {
+  name: "openai",
+  stream: (request, settings, signal) => attempt(() => encode(request, settings), new OpenAiDialect(), settings, signal),
+};
+
+function encode(request: ModelRequest, settings: ProviderSettings): Call {
+  const key = headerKey(settings.apiKey);
+  return {
+    url: endpoint(settings.baseUrl ?? defaults.baseUrl.openai, "/chat/completions"),
+    headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
+    body: withOptions(
+      {
+        model: request.model,
+        messages: request.messages.map(encodeMessage),
+        stream: true,
+        stream_options: { include_usage: true },
+        temperature: request.temperature,
+        max_tokens: request.maxTokens,
+        // An empty list is refused.
+        tools: request.tools?.length === 0 ? undefined : request.tools,
+      },
+      request.providerOptions,
+    ),
+  };
+}
+
+function encodeMessage({ role, content, name, toolCalls, toolCallId }: ChatMessage): Record<string, unknown> {
+  const calls = toolCalls?.map((call) => ({
+    id: call.id,
+    type: "function",
+    // Servers parse what they are sent, so text that was no JSON object goes as the empty object that was run.
+    function: { name: call.name, arguments: JSON.stringify(call.arguments) },
+  }));
+  const hasCalls = calls !== undefined && calls.length > 0;
+  return {
+    role,
+    content: hasCalls && content.length === 0 ? null : content,
+    name,
+    tool_calls: hasCalls ? calls : undefined,
+    tool_call_id: toolCallId,
+  };
+}

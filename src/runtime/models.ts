@@ -1,0 +1,90 @@
+import type { ChatStreamParams } from "../contract/agent.ts";
+import type { Config } from "../contract/config.ts";
+import { defaults } from "../contract/defaults.ts";
+import { fail } from "../errors.ts";
+import type { ModelRequest, Provider, ProviderEntry, ProviderSettings } from "../providers/provider.ts";
+import { registerSecret } from "../redact.ts";
+import type { RetryRule } from "./retry.ts";
+
+/** A call to a model, with everything decided but the history. */
+export interface ModelCall {
+  provider: string;
+  request: ModelRequest;
+  settings: ProviderSettings;
+  retry: RetryRule;
+  load(): Promise<Provider>;
+}
+
+/** Finds the provider of a call and settles where its model, address and key come from: params, else configuration, else environment. */
+export class Models {
+  readonly #entries: readonly ProviderEntry[];
+  readonly #config: () => Config;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #loaded = new Set<string>();
+
+  constructor(entries: readonly ProviderEntry[], config: () => Config, env: NodeJS.ProcessEnv) {
+    this.#entries = entries;
+    this.#config = config;
+    this.#env = env;
+  }
+
+  /** Names of the providers that were used in this run. */
+  get loaded(): string[] {
+    return [...this.#loaded];
+  }
+
+  resolve(params: ChatStreamParams): ModelCall {
+    const entry = this.#find(params.provider);
+    const configured = this.#configured(entry.name);
+    const model = params.model ?? configured.model;
+    if (model === undefined && entry.needsModel) throw fail("invalid_params", { path: "model" }, `The provider ${entry.name} needs a model`);
+
+    const baseUrl = params.baseUrl ?? configured.baseUrl ?? entry.defaultBaseUrl;
+    const apiKey = nonEmpty(params.apiKey) ?? nonEmpty(configured.apiKey) ?? nonEmpty(entry.apiKeyVariable === undefined ? undefined : this.#env[entry.apiKeyVariable]);
+    registerSecret(apiKey);
+    if (apiKey === undefined && entry.apiKeyVariable !== undefined && baseUrl === entry.defaultBaseUrl) {
+      throw fail("invalid_params", { path: "apiKey", code: "api_key_missing" }, `No API key for ${entry.name}: pass apiKey, configure providers.${entry.name}.apiKey, or set ${entry.apiKeyVariable}`);
+    }
+    return {
+      provider: entry.name,
+      request: {
+        model,
+        messages: params.messages,
+        tools: params.tools,
+        temperature: params.temperature,
+        maxTokens: params.maxTokens,
+        providerOptions: params.providerOptions,
+      },
+      settings: {
+        baseUrl,
+        apiKey,
+        idleTimeoutMs: params.idleTimeoutMs ?? configured.idleTimeoutMs ?? defaults.provider.idleTimeoutMs,
+        connectTimeoutMs: configured.connectTimeoutMs ?? defaults.provider.connectTimeoutMs,
+        script: configured.script,
+      },
+      retry: configured.retry ?? defaults.provider.retry,
+      load: async () => {
+        const provider = await entry.load();
+        this.#loaded.add(entry.name);
+        return provider;
+      },
+    };
+  }
+
+  #find(name: string): ProviderEntry {
+    const wanted = name.trim().toLowerCase();
+    const entry = this.#entries.find((candidate) => candidate.name === wanted || candidate.aliases.includes(wanted));
+    if (entry !== undefined) return entry;
+    const names = this.#entries.flatMap((candidate) => [candidate.name, ...candidate.aliases]);
+    throw fail("invalid_params", { path: "provider", known: names }, `Unknown provider "${name.slice(0, 64)}"; known are ${names.join(", ")}`);
+  }
+
+  #configured(name: string): Partial<Config["providers"]["openai"] & Config["providers"]["scripted"]> {
+    const providers: Record<string, object> = this.#config().providers;
+    return providers[name] ?? {};
+  }
+}
+
+function nonEmpty(value: string | undefined): string | undefined {
+  return value === undefined || value === "" ? undefined : value;
+}

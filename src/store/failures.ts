@@ -1,0 +1,26 @@
+import { fail, WireError } from "../errors.ts";
+
+/** Why storage failed: `data.reason` of a `storage` error. */
+export type StorageReason = "disk_full" | "io" | "readonly" | "busy" | "corrupt" | "newer" | "foreign" | "unavailable" | "closed";
+
+/** A `storage` error. Its message never holds a path, SQL or stored text. */
+export function storageFailure(reason: StorageReason, data?: Record<string, unknown>): WireError {
+  return fail("storage", { reason, ...data }, messages[reason]);
+}
+
+/** The error for a turn whose id is taken. */
+export function turnExists(): WireError {
+  return fail("invalid_params", { field: "streamId" }, "A stream with this id exists");
+}
+
+const messages: Record<StorageReason, string> = {
+  disk_full: "The disk that holds the session store is full",
+  io: "The session store could not be read or written",
+  readonly: "The session store may not be written: the file or its folder is read-only",
+  busy: "Another process is holding the session store",
+  corrupt: "The session store is damaged, or is not a database; it was left as it is",
+  newer: "The session store was written by a newer version of this program; it was left as it is",
+  foreign: "The file is the database of another program; it was left as it is",
+  unavailable: "No SQLite of at least 3.51.3 was found: use Node 22.23 or later, or install the optional dependency @photostructure/sqlite",
+  closed: "The session store is closed",
+};

@@ -1,0 +1,30 @@
+import type { ChatMessage, StoredMessage } from "../contract/model.ts";
+import type { Answer } from "./store.ts";
+
+/** What a message is made of, apart from where and when it was said. */
+export type MessageBody = ChatMessage & Pick<StoredMessage, "reasoning">;
+
+/** `errorMessage` of a trace whose turn a dead process has left behind. */
+export const INTERRUPTED_MESSAGE = "The process ended before the turn did";
+
+export function messageId(turnId: string, position: number): string {
+  return `${turnId}-${position}`;
+}
+
+export function answerMessage(answer: Answer): MessageBody {
+  const message: MessageBody = { role: "assistant", content: answer.text };
+  if (answer.reasoning !== "") message.reasoning = answer.reasoning;
+  if (answer.toolCalls.length > 0) message.toolCalls = [...answer.toolCalls];
+  return message;
+}
+
+/** False for an answer in which nothing was said: model servers refuse such a message in a conversation. */
+export function hasContent(message: MessageBody): boolean {
+  return message.role !== "assistant" || message.content.length > 0 || (message.toolCalls?.length ?? 0) > 0;
+}
+
+/** As it is sent to a model: without what it was thinking. */
+export function toChatMessage(message: MessageBody): ChatMessage {
+  const { reasoning: _, ...sent } = message;
+  return sent;
+}

@@ -1,0 +1,47 @@
+import { fail, WireError } from "../../errors.ts";
+import { storageFailure, type StorageReason } from "../failures.ts";
+
+/** Any error of SQLite or of the file system as a wire error; wire errors stay as they are. */
+export function asWireError(error: unknown): WireError {
+  if (error instanceof WireError) return error;
+  const sqliteCode = sqliteCodeOf(error);
+  if (sqliteCode !== undefined) {
+    const failure = storageFailure(sqliteReasons.get(sqliteCode & 0xff) ?? "io", { sqliteCode });
+    failure.cause = error;
+    return failure;
+  }
+  const fileCode = error instanceof Error && "code" in error && "syscall" in error ? error.code : undefined;
+  const failure = fileCode === undefined ? fail("internal") : storageFailure(fileReasons.get(String(fileCode)) ?? "io", { errno: fileCode });
+  failure.cause = error;
+  return failure;
+}
+
+/** Whether the same statement may succeed once another process has let go. */
+export function isBusy(error: unknown): boolean {
+  const code = sqliteCodeOf(error);
+  return code !== undefined && sqliteReasons.get(code & 0xff) === "busy";
+}
+
+/** Primary result codes; extended ones hold them in their low byte (https://sqlite.org/rescode.html). */
+const sqliteReasons: ReadonlyMap<number, StorageReason> = new Map([
+  [3, "readonly"], // SQLITE_PERM
+  [5, "busy"], // SQLITE_BUSY
+  [6, "busy"], // SQLITE_LOCKED
+  [8, "readonly"], // SQLITE_READONLY
+  [11, "corrupt"], // SQLITE_CORRUPT
+  [13, "disk_full"], // SQLITE_FULL
+  [15, "busy"], // SQLITE_PROTOCOL: too much competition for the WAL lock
+  [26, "corrupt"], // SQLITE_NOTADB
+]);
+
+const fileReasons: ReadonlyMap<string, StorageReason> = new Map([
+  ["EACCES", "readonly"],
+  ["EPERM", "readonly"],
+  ["EROFS", "readonly"],
+  ["ENOSPC", "disk_full"],
+  ["EDQUOT", "disk_full"],
+]);
+
+function sqliteCodeOf(error: unknown): number | undefined {
+  return error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode : undefined;
+}

@@ -1,0 +1,122 @@
+import type { Connection } from "./connection.ts";
+import { number } from "./connection.ts";
+import { storageFailure } from "../failures.ts";
+
+/** "SCAR" in the header of the file: that it is ours. */
+export const APPLICATION_ID = 0x53434152;
+
+/**
+ * How a database came to be what it is: the n-th entry leads from version n-1 to n. Entries that were
+ * released are never changed; a new version is a new entry.
+ */
+export const migrations: readonly string[] = [
+  // `touched` rises with every use of a session. It is in four indexes together with `is_active`, so
+  // that each combination of filters is one range scan (two where closed sessions count as well).
+  `
+  CREATE TABLE owners (
+    owner_id TEXT NOT NULL PRIMARY KEY,
+    pid INTEGER NOT NULL,
+    started TEXT NOT NULL,
+    host TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE sessions (
+    session_key INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL UNIQUE,
+    user_id TEXT NOT NULL,
+    chat_id TEXT NOT NULL,
+    project_id TEXT,
+    current_stage TEXT NOT NULL,
+    next_stage TEXT,
+    scenario TEXT NOT NULL,
+    is_active INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    touched INTEGER NOT NULL,
+    stage_data TEXT
+  ) STRICT;
+  CREATE INDEX sessions_by_use ON sessions (is_active, touched);
+  CREATE INDEX sessions_by_user ON sessions (user_id, is_active, touched);
+  CREATE INDEX sessions_by_chat ON sessions (chat_id, is_active, touched);
+  CREATE INDEX sessions_by_user_and_chat ON sessions (user_id, chat_id, is_active, touched);
+
+  CREATE TABLE turns (
+    turn_key INTEGER PRIMARY KEY,
+    turn_id TEXT NOT NULL UNIQUE,
+    session_key INTEGER REFERENCES sessions ON DELETE CASCADE,
+    status TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    trace_id TEXT NOT NULL,
+    given INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX turns_by_session ON turns (session_key);
+  CREATE INDEX turns_running ON turns (owner) WHERE status = 'running';
+
+  CREATE TABLE messages (
+    message_key INTEGER PRIMARY KEY,
+    turn_key INTEGER NOT NULL REFERENCES turns ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    partial INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE (turn_key, position)
+  ) STRICT;
+
+  CREATE TABLE fragments (
+    fragment_key INTEGER PRIMARY KEY,
+    turn_key INTEGER NOT NULL REFERENCES turns ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    body TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX fragments_by_turn ON fragments (turn_key);
+
+  CREATE TABLE traces (
+    trace_key INTEGER PRIMARY KEY,
+    trace_id TEXT NOT NULL UNIQUE,
+    session_id TEXT,
+    status TEXT NOT NULL,
+    trace TEXT NOT NULL,
+    detail TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX traces_by_session ON traces (session_id, status);
+  CREATE INDEX traces_by_session_only ON traces (session_id);
+  CREATE INDEX traces_by_status ON traces (status);
+  `,
+];
+
+/**
+ * Brings a database to the newest version, in one transaction; nothing happens when it is there.
+ * Throws `storage` with reason `newer` or `foreign`, and what SQLite throws (busy, for one).
+ */
+export function migrate(connection: Connection, steps: readonly string[] = migrations): void {
+  if (versionOf(connection, steps.length) === steps.length) return;
+  connection.exec("BEGIN IMMEDIATE");
+  try {
+    // Another process may have been faster: what counts is what holds now that we hold the lock.
+    for (const step of steps.slice(versionOf(connection, steps.length))) connection.exec(step);
+    connection.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+    connection.exec(`PRAGMA user_version = ${steps.length}`);
+    connection.exec("COMMIT");
+  } catch (error) {
+    try {
+      connection.exec("ROLLBACK");
+    } catch {
+      // SQLite has done it already.
+    }
+    throw error;
+  }
+}
+
+/** The version that a database has reached: 0 for an empty one. Throws when it is newer, or not ours. */
+export function versionOf(connection: Connection, newest: number = migrations.length): number {
+  const pragma = (name: string): number => number(connection.get(`PRAGMA ${name}`) ?? {}, name);
+  const applicationId = pragma("application_id");
+  const version = pragma("user_version");
+  if (applicationId === 0 && version === 0) {
+    const tables = number(connection.get("SELECT count(*) AS tables FROM sqlite_schema") ?? {}, "tables");
+    if (tables === 0) return 0;
+  }
+  if (applicationId !== APPLICATION_ID) throw storageFailure("foreign");
+  if (version > newest) throw storageFailure("newer");
+  return version;
+}

@@ -1,0 +1,146 @@
+/** What the processes do that tests start beside their own: `node child.cjs <task> <file> [argument]`. */
+import { writeSync } from "node:fs";
+import { performance } from "node:perf_hooks";
+import { WireError } from "../../src/errors.ts";
+import { loadDriver } from "../../src/store/sqlite/driver.ts";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import type { Store } from "../../src/store/store.ts";
+import { session, traceRecord, turn } from "./records.ts";
+
+const [task = "", path = "", argument = ""] = process.argv.slice(2);
+
+/** At once and whole: what was said before a kill arrives. */
+function say(word: string): void {
+  writeSync(1, `${word}\n`);
+}
+
+const open = (): Promise<Store> => openSqliteStore({ path, keepTraces: 100_000, now: () => Date.now() });
+
+/** Sessions and turns one after the other, without end; each line is something that was acknowledged. */
+async function writeForever(store: Store, name: string): Promise<never> {
+  for (let round = 0; ; round++) {
+    const sessionId = `${name}_${round}`;
+    await store.upsertSession(session(sessionId));
+    say(`session ${sessionId}`);
+    for (const turnId of [`${sessionId}_a`, `${sessionId}_b`]) {
+      await store.beginTurn(turn(turnId, sessionId));
+      say(`begun ${sessionId} ${turnId}`);
+      await store.appendAnswer(turnId, { text: `said ${turnId}`, reasoning: "" });
+      say(`said ${sessionId} ${turnId}`);
+      await store.endTurn({
+        turnId,
+        sessionId,
+        status: "completed",
+        answer: { text: `said ${turnId}, all of it`, reasoning: "", toolCalls: [] },
+        trace: traceRecord(`tr_${turnId}`, { sessionId, status: "completed" }),
+      });
+      say(`ended ${sessionId} ${turnId}`);
+    }
+  }
+}
+
+const tasks: Record<string, () => Promise<void>> = {
+  async write() {
+    const store = await open();
+    await Promise.all(Array.from({ length: 6 }, (_, index) => writeForever(store, `${argument}${index}`)));
+  },
+
+  async share() {
+    const store = await open();
+    say("open");
+    for (let round = 0; round < 20; round++) {
+      await Promise.all(Array.from({ length: 10 }, (_, index) => store.upsertSession(session(`${argument}_${round}_${index}`))));
+    }
+    await store.close();
+    say("closed");
+  },
+
+  async hold() {
+    const database = loadDriver().open(path, { readOnly: false });
+    database.exec("BEGIN IMMEDIATE");
+    say("held");
+    process.stdin.once("data", () => {
+      database.exec("COMMIT");
+      database.close();
+      say("released");
+      process.stdin.destroy();
+    });
+  },
+
+  async leave() {
+    const store = await open();
+    await store.upsertSession(session("left"));
+    await store.beginTurn(turn("t_left", "left"));
+    await store.appendAnswer("t_left", { text: "Once upon \ud83d", reasoning: "h" });
+    await store.appendAnswer("t_left", { text: "\ude00 a time", reasoning: "m" });
+    await store.beginTurn(turn("t_silent", "left"));
+    await store.beginTurn(turn("t_alone", undefined));
+    say("begun");
+    process.stdin.once("data", () => {
+      // As at the end of a process that was asked to go: no time to await anything.
+      store.upsertSession(session("last word")).catch(() => {});
+      store.closeSync();
+      process.exit(0);
+    });
+  },
+
+  async openOnly() {
+    const store = await open();
+    await store.upsertSession(session(argument));
+    await store.close();
+    say("opened");
+  },
+
+  async fill() {
+    const store = await open();
+    await store.upsertSession(session("before"));
+    for (let round = 0; round < 100; round++) {
+      try {
+        await store.upsertSession(session(`fill_${round}`, { stageData: { text: "x".repeat(100_000) } }));
+      } catch (error) {
+        if (!(error instanceof WireError)) throw error;
+        say(JSON.stringify({ ...error.toWire(), survivors: (await store.listSessions({ limit: 1000 })).length, round, health: store.health().status }));
+        await store.close();
+        return;
+      }
+    }
+  },
+
+  async measure() {
+    const before = process.memoryUsage.rss();
+    const store = await open();
+    const rss = process.memoryUsage.rss() - before;
+    const results: unknown[] = [{ driver: loadDriver().name, rssMiB: (rss / 2 ** 20).toFixed(1) }];
+    let made = 0;
+    for (const size of [100, 10_000, 100_000]) {
+      while (made < size) {
+        const end = Math.min(size, made + 5000);
+        const writes: Promise<unknown>[] = [];
+        for (; made < end; made++) writes.push(store.upsertSession(session(`sess_${made}`, { userId: `u${made % 7}`, chatId: `c${made % 1000}` })));
+        await Promise.all(writes);
+      }
+      const time = async (runs: number, run: (index: number) => Promise<unknown>): Promise<number> => {
+        const started = performance.now();
+        for (let index = 0; index < runs; index++) await run(index);
+        return Math.round(((performance.now() - started) * 1000) / runs);
+      };
+      results.push({
+        size,
+        upsertAlone: await time(200, (index) => store.upsertSession(session(`sess_${(index * 7919) % size}`))),
+        upsertInParallel: (await time(1, () => Promise.all(Array.from({ length: 1000 }, (_, index) => store.upsertSession(session(`sess_${(index * 7919) % size}`)))))) / 1000,
+        get: await time(2000, (index) => store.getSession(`sess_${(index * 7919) % size}`)),
+        list: await time(200, () => store.listSessions({ limit: 50 })),
+        listActive: await time(200, () => store.listSessions({ limit: 50, activeOnly: true })),
+        listUserAndChat: await time(200, () => store.listSessions({ limit: 50, userId: "local", chatId: "chat-1" })),
+        listMiddle: await time(200, () => store.listSessions({ limit: 50, after: `sess_${size >> 1}` })),
+      });
+    }
+    await store.close();
+    for (const result of results) say(JSON.stringify(result));
+  },
+};
+
+(tasks[task]?.() ?? Promise.reject(new Error(`no task ${task}`))).catch((error: unknown) => {
+  say(`failed ${error instanceof WireError ? JSON.stringify(error.toWire()) : String(error)}`);
+  process.exit(1);
+});
