@@ -47,6 +47,6 @@ async function loadGenerator() {
 /** The hand-written chapters, in the order of their names. */
 async function readChapters() {
   const folder = join(root, "src/generate/prose");
-  const names = (await readdir(folder)).filter((name) => name.endsWith(".md")).sort();
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".md")).toSorted();
   return Promise.all(names.map((name) => readFile(join(folder, name), "utf8")));
 }

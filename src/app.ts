@@ -47,13 +47,21 @@ export async function createApp({ config, env, listener, health, control, log }:
     if (config.current.trace.events) listener.notify("trace.event", event);
   };
   const models = new Models(providers, () => config.current, env);
-  const runs = new Runs({ models, store: store.open, traces, openSink: (streamId) => listener.openSink(streamId), onTraceEvent, newId, now, random: Math.random, log });
+  const runs = new Runs({
+    models,
+    store: store.open,
+    traces,
+    openSink: (streamId) => listener.openSink(streamId),
+    onTraceEvent,
+    newId,
+    now,
+    random: Math.random,
+    log,
+  });
   const registry = createToolRegistry({ tools: await configuredTools(config.current), timeoutMs: config.current.tools.timeoutMs });
+  let toolsChanged = Promise.resolve();
   config.onChange((current) => {
-    configuredTools(current).then(
-      (tools) => registry.replace(tools, current.tools.timeoutMs),
-      (error: unknown) => log.error({ error }, "the tools could not be changed"),
-    );
+    toolsChanged = configuredTools(current).then((tools) => registry.replace(tools, current.tools.timeoutMs));
   });
 
   health.connect({
@@ -68,7 +76,7 @@ export async function createApp({ config, env, listener, health, control, log }:
     ...agentMethods(new Sessions(store.open, newId, (sessionId) => runs.cancelSession(sessionId)), runs, (streamId) => listener.release(streamId)),
     ...toolMethods(new ToolCalls({ registry, store: store.open, traces, onTraceEvent, newId, now, log })),
     ...traceMethods(new Traces(store.open, traces)),
-    ...configMethods(config),
+    ...configMethods(config, () => toolsChanged),
   });
   return { answer, runs, store: store.current };
 

@@ -40,7 +40,8 @@ export function createLog({ level: firstLevel, write, now = Date.now }: LogOptio
   const load = async (): Promise<void> => {
     const printer = await loadPrinter(write);
     for (const record of waiting) printer(record);
-    if (lost > 0) printer({ level: "WARNING", time: isoTime(now), fields: { dropped: lost }, msg: "log records dropped: too many came before the log was loaded" });
+    if (lost > 0)
+      printer({ level: "WARNING", time: isoTime(now), fields: { dropped: lost }, msg: "log records dropped: too many came before the log was loaded" });
     waiting = [];
     print = printer;
   };
@@ -176,7 +177,9 @@ async function loadPrinter(write: (line: string) => void): Promise<(record: LogR
     const fitting = whole.length <= LONGEST_LINE ? whole : render(cut(record));
     const redacted = redactText(fitting);
     // A secret that reaches over quotes takes the form of the line with it; then only the fact is told.
-    write(redacted === fitting || isJson(redacted) ? redacted : render({ ...record, fields: {}, msg: "log record withheld: a secret could not be masked in it" }));
+    write(
+      redacted === fitting || isJson(redacted) ? redacted : render({ ...record, fields: {}, msg: "log record withheld: a secret could not be masked in it" }),
+    );
   };
 }
 

@@ -29,7 +29,7 @@ export function isSecretKey(key: string): boolean {
 export function redactText(text: string): string {
   let out = text;
   // The longest first: masking a secret that is the start of another would leave the rest of that one.
-  patterns ??= [...new Set([...known.values()].flat())].sort((a, b) => b.length - a.length);
+  patterns ??= [...new Set([...known.values()].flat())].toSorted((a, b) => b.length - a.length);
   for (const pattern of patterns) if (out.includes(pattern)) out = out.replaceAll(pattern, MASK);
   for (const shape of secretShapes) out = out.replace(shape, MASK);
   return out;
@@ -77,9 +77,10 @@ const known = new Map<string, readonly string[]>();
 /** All forms, the longest first; undefined when they have to be gathered again. */
 let patterns: readonly string[] | undefined;
 
-/** A secret as it is, as it stands inside JSON text, and as it stands inside a URL. */
+/** A secret as it is, as it stands inside JSON text and JSON text inside that, and as it stands inside a URL. */
 function writtenForms(secret: string): string[] {
-  const forms = [secret, JSON.stringify(secret).slice(1, -1)];
+  const escaped = JSON.stringify(secret).slice(1, -1);
+  const forms = [secret, escaped, JSON.stringify(escaped).slice(1, -1)];
   try {
     forms.push(encodeURIComponent(secret));
   } catch {

@@ -14,7 +14,7 @@ const floors = new Map(
 const files = readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts"))
   .map((file) => file.replaceAll("\\", "/"))
-  .sort();
+  .toSorted();
 
 /** Relative imports of a file, dynamic and type imports included. */
 function importsOf(file: string): string[] {

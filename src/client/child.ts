@@ -10,7 +10,7 @@ import { Peer, type PeerHooks } from "./peer.ts";
 /** Begins the line on stderr that says that the sidecar takes requests. */
 const READY_MARKER = "__SIDECAR_READY__:";
 /** How long the pipes of a process that has exited may stay open, because a process of its own holds them. */
-const PIPE_GRACE_MS = 1_000;
+const PIPE_GRACE_MS = 500;
 /** Longest log line passed on, in bytes. */
 const LONGEST_LOG_LINE = 1024 * 1024;
 /** What is kept of stderr to explain a start that failed. */
@@ -82,6 +82,7 @@ export class Child {
       hooks.onLog(line);
     });
     this.gone = exited.then((exit) => this.#bury(exit, closed));
+    void this.peer.drained.then(() => this.#muted());
     this.ready = this.#becomeReady(marked, readyTimeoutMs);
     this.ready.catch(() => undefined);
   }
@@ -110,8 +111,16 @@ export class Child {
     throw this.#obituary(first, this.#stderrText());
   }
 
+  /** Nothing can be answered any more. Mostly because the process ends, and then `gone` says how. */
+  async #muted(): Promise<void> {
+    await within(this.gone, 2 * PIPE_GRACE_MS);
+    this.peer.close(transportClosed("The sidecar has closed its stdout"));
+  }
+
   async #bury(exit: Exit, closed: Promise<void>): Promise<Exit> {
     this.exit = exit;
+    await within(closed, PIPE_GRACE_MS);
+    // Twice, because the first time may have passed while the host was too busy to read.
     await within(closed, PIPE_GRACE_MS);
     this.#closePipes();
     // The end of stdout is behind everything that was read from it, so this comes.

@@ -49,15 +49,6 @@ export function limited<T>(what: string, limits: Limits, begin: () => Promise<T>
       giveUp?.();
       reject(error);
     };
-    begin().then(
-      (value) => {
-        release();
-        resolve(value);
-      },
-      (error: unknown) => {
-        release();
-        reject(error);
-      },
-    );
+    begin().finally(release).then(resolve, reject);
   });
 }

@@ -4,7 +4,21 @@ import type { SidecarError } from "./error.ts";
 export type StreamChunk = NotificationParams<"stream.chunk">;
 /** How a stream ended that did not fail. */
 export type StreamEnd = Omit<NotificationParams<"stream.done">, "streamId" | "seq">;
+
 type Step = IteratorResult<StreamChunk, StreamEnd>;
+type Outcome = { end: StreamEnd } | { failure: SidecarError };
+
+interface Reader {
+  resolve: (step: Step) => void;
+  reject: (error: SidecarError) => void;
+}
+
+/** What a stream comes to that was cancelled before the sidecar could say so. */
+const CANCELLED: StreamEnd = Object.freeze({ ok: false, cancelled: true });
+/** Stands in for the functions of a promise until it has given them. */
+const unsettled = { resolve: () => {}, reject: () => {} };
+/** Chunks that were read are let go once there are this many, and half of the buffer is behind. */
+const SLACK = 1024;
 
 /**
  * What came of one stream and was not read yet. The host's memory is the buffer: it grows without
@@ -14,43 +28,47 @@ export class Feed {
   /** Resolves with the id that the sidecar gave; rejects when there never was a stream. */
   readonly opened: Promise<string>;
   readonly ended: Promise<StreamEnd>;
-  /** All deltas so far. */
-  text = "";
-  streamId: string | undefined;
-  /** True once the end is known. */
-  closed = false;
-  #open: (streamId: string) => void = () => {};
-  #refuse: (error: SidecarError) => void = () => {};
-  #finish: (end: StreamEnd) => void = () => {};
-  #fail: (error: SidecarError) => void = () => {};
+  /** True once the host wants no more. */
+  cancelled = false;
+  #text = "";
+  #outcome: Outcome | undefined;
+  #settleOpened: { resolve: (streamId: string) => void; reject: (error: SidecarError) => void } = unsettled;
+  #settleEnded: { resolve: (end: StreamEnd) => void; reject: (error: SidecarError) => void } = unsettled;
   #buffer: StreamChunk[] = [];
-  #readers: { resolve: (step: Step) => void; reject: (error: SidecarError) => void }[] = [];
-  /** How the reader is told of the end. A failure is thrown once; the steps behind it are merely done. */
-  #last: { end: StreamEnd } | { failure: SidecarError } | undefined;
+  /** Index of the first chunk in the buffer that was not read. */
+  #head = 0;
+  readonly #readers: Reader[] = [];
   #dropped = false;
+  #thrown = false;
 
   constructor() {
     this.opened = new Promise((resolve, reject) => {
-      this.#open = resolve;
-      this.#refuse = reject;
+      this.#settleOpened = { resolve, reject };
     });
     this.ended = new Promise((resolve, reject) => {
-      this.#finish = resolve;
-      this.#fail = reject;
+      this.#settleEnded = { resolve, reject };
     });
     // A host that does not look at them must not be brought down by them.
     this.opened.catch(() => undefined);
     this.ended.catch(() => undefined);
   }
 
+  /** All deltas so far. */
+  get text(): string {
+    return this.#text;
+  }
+
+  get closed(): boolean {
+    return this.#outcome !== undefined;
+  }
+
   open(streamId: string): void {
-    this.streamId = streamId;
-    this.#open(streamId);
+    this.#settleOpened.resolve(streamId);
   }
 
   push(chunk: StreamChunk): void {
     if (this.closed) return;
-    if (chunk.delta !== undefined) this.text += chunk.delta;
+    this.#text += chunk.delta ?? "";
     if (this.#dropped) return;
     const reader = this.#readers.shift();
     if (reader === undefined) this.#buffer.push(chunk);
@@ -58,64 +76,66 @@ export class Feed {
   }
 
   finish(end: StreamEnd): void {
-    if (this.closed) return;
-    this.#close({ end });
-    this.#finish(end);
+    if (this.#close({ end })) this.#settleEnded.resolve(end);
   }
 
-  fail(error: SidecarError): void {
-    if (this.closed) return;
-    this.#close({ failure: error });
-    this.#fail(error);
+  fail(failure: SidecarError): void {
+    this.#settleOpened.reject(failure);
+    if (this.#close({ failure })) this.#settleEnded.reject(failure);
+  }
+
+  /** No terminal will come. Whoever has cancelled got what it wanted; everybody else is told why. */
+  lose(failure: SidecarError): void {
+    this.#settleOpened.reject(failure);
+    if (this.cancelled) this.finish(CANCELLED);
+    else this.fail(failure);
   }
 
   /** The next chunk, in the order of the calls. */
   read(): Promise<Step> {
     const chunk = this.#take();
     if (chunk !== undefined) return Promise.resolve({ done: false, value: chunk });
-    const last = this.#last;
-    if (this.#dropped || last !== undefined) {
-      if (last === undefined || !("failure" in last)) return Promise.resolve({ done: true, value: last?.end ?? stopped });
-      this.#last = { end: { ok: false } };
-      return Promise.reject(last.failure);
-    }
-    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+    return new Promise((resolve, reject) => {
+      this.#readers.push({ resolve, reject });
+      this.#tellEnd();
+    });
   }
 
   /** Nobody will read on. */
   drop(): void {
     this.#dropped = true;
     this.#buffer = [];
-    for (const { resolve } of this.#readers.splice(0)) resolve({ done: true, value: stopped });
+    this.#head = 0;
+    this.#tellEnd();
   }
-
-  /** Index of the first chunk in the buffer that was not read; `shift` on a long array is slow. */
-  #head = 0;
 
   #take(): StreamChunk | undefined {
     const chunk = this.#buffer[this.#head];
     if (chunk === undefined) return undefined;
     this.#head++;
-    if (this.#head === this.#buffer.length) this.#buffer = [];
-    else if (this.#head > 1024 && this.#head * 2 > this.#buffer.length) this.#buffer = this.#buffer.slice(this.#head);
-    else return chunk;
-    this.#head = 0;
+    if (this.#head === this.#buffer.length || (this.#head > SLACK && this.#head * 2 > this.#buffer.length)) {
+      this.#buffer = this.#buffer.slice(this.#head);
+      this.#head = 0;
+    }
     return chunk;
   }
 
-  #close(last: { end: StreamEnd } | { failure: SidecarError }): void {
-    this.closed = true;
-    this.#last = last;
-    // Readers only wait while the buffer is empty, so nothing is overtaken.
-    const [first, ...others] = this.#readers.splice(0);
-    if (first === undefined) return;
-    if ("end" in last) first.resolve({ done: true, value: last.end });
-    else {
-      this.#last = { end: { ok: false } };
-      first.reject(last.failure);
+  #close(outcome: Outcome): boolean {
+    if (this.closed) return false;
+    this.#outcome = outcome;
+    this.#tellEnd();
+    return true;
+  }
+
+  /** Readers wait only while the buffer is empty, so the end overtakes nothing. A failure is thrown once. */
+  #tellEnd(): void {
+    const outcome = this.#outcome;
+    if (outcome === undefined && !this.#dropped) return;
+    for (const reader of this.#readers.splice(0)) {
+      if (outcome !== undefined && "failure" in outcome && !this.#dropped && !this.#thrown) {
+        this.#thrown = true;
+        reader.reject(outcome.failure);
+      } else reader.resolve({ done: true, value: outcome !== undefined && "end" in outcome ? outcome.end : CANCELLED });
     }
-    for (const { resolve } of others) resolve({ done: true, value: "end" in last ? last.end : { ok: false } });
   }
 }
-
-const stopped: StreamEnd = { ok: false, cancelled: true };

@@ -81,21 +81,10 @@ export interface Settings {
 /** The options with every default filled in. Throws a RangeError that names what is out of range. */
 export function settle(options: SpawnOptions): Settings {
   const { health = {}, restart = {}, stop = {} } = options;
-  const intervalMs = positive("health.intervalMs", (health || {}).intervalMs, 5_000);
-  const baseDelayMs = positive("restart.baseDelayMs", (restart || {}).baseDelayMs, 250);
   return {
     launch: launch(options),
-    health: health === false ? undefined : {
-      intervalMs,
-      misses: positive("health.misses", health.misses, 3),
-      timeoutMs: positive("health.timeoutMs", health.timeoutMs, intervalMs),
-    },
-    restart: restart === false ? undefined : {
-      baseDelayMs,
-      maxDelayMs: positive("restart.maxDelayMs", restart.maxDelayMs, Math.max(30_000, baseDelayMs)),
-      maxRestarts: notNegative("restart.maxRestarts", restart.maxRestarts, Number.POSITIVE_INFINITY),
-      resetAfterMs: notNegative("restart.resetAfterMs", restart.resetAfterMs, 60_000),
-    },
+    health: health === false ? undefined : healthPolicy(health),
+    restart: restart === false ? undefined : restartPolicy(restart),
     stop: {
       shutdownMs: notNegative("stop.shutdownMs", stop.shutdownMs, 7_000),
       eofMs: notNegative("stop.eofMs", stop.eofMs, 2_000),
@@ -110,6 +99,25 @@ export function positive(name: string, value: number | undefined, fallback: numb
   if (value === undefined) return fallback;
   if (typeof value !== "number" || !(value > 0)) throw new RangeError(`${name} must be a number above 0`);
   return value;
+}
+
+function healthPolicy(health: HealthOptions): HealthPolicy {
+  const intervalMs = positive("health.intervalMs", health.intervalMs, 5_000);
+  return {
+    intervalMs,
+    misses: positive("health.misses", health.misses, 3),
+    timeoutMs: positive("health.timeoutMs", health.timeoutMs, intervalMs),
+  };
+}
+
+function restartPolicy(restart: RestartOptions): RestartPolicy {
+  const baseDelayMs = positive("restart.baseDelayMs", restart.baseDelayMs, 250);
+  return {
+    baseDelayMs,
+    maxDelayMs: positive("restart.maxDelayMs", restart.maxDelayMs, Math.max(30_000, baseDelayMs)),
+    maxRestarts: notNegative("restart.maxRestarts", restart.maxRestarts, Number.POSITIVE_INFINITY),
+    resetAfterMs: notNegative("restart.resetAfterMs", restart.resetAfterMs, 60_000),
+  };
 }
 
 function notNegative(name: string, value: number | undefined, fallback: number): number {

@@ -1,5 +1,13 @@
 import type { Readable, Writable } from "node:stream";
-import { CancellationTokenSource, createMessageConnection, ErrorCodes, Message, type MessageConnection, ResponseError } from "vscode-jsonrpc/node";
+import {
+  CancellationTokenSource,
+  ConnectionError,
+  createMessageConnection,
+  ErrorCodes,
+  Message,
+  type MessageConnection,
+  ResponseError,
+} from "vscode-jsonrpc/node";
 import { errorTable } from "../errors.ts";
 import { redactText } from "../redact.ts";
 import { type Limits, limited } from "./deadline.ts";
@@ -18,6 +26,8 @@ export interface RequestLimits extends Limits {
   onLate?: (result: unknown) => void;
 }
 
+/** Messages that may wait to be handled before stdout is left unread: some milliseconds of work. */
+const MOST_AHEAD = 1024;
 /** Most characters of a fault that is reported in the words of the connection. */
 const LONGEST_FAULT = 500;
 
@@ -37,10 +47,12 @@ export class Peer {
     this.#writer = new NewlineMessageWriter(output);
     const report = (text: string) => hooks.onFault(new Error(redactText(text.slice(0, LONGEST_FAULT))));
     const logger = { error: report, warn: report, info: () => {}, log: () => {} };
-    this.#connection = createMessageConnection(new NewlineMessageReader(input), this.#writer, logger, {
+    const reader = new NewlineMessageReader(input, { mostAhead: MOST_AHEAD });
+    this.#connection = createMessageConnection(reader, this.#writer, logger, {
       messageStrategy: {
         handleMessage: (message, next) => {
           if (message === END_OF_INPUT) return drained();
+          reader.handled();
           keepErrorKind(message);
           return next(message);
         },
@@ -89,9 +101,8 @@ export class Peer {
   #explain(error: unknown): unknown {
     if (error instanceof SidecarError) return error;
     if (this.#closed !== undefined) return this.#closed;
-    if (!(error instanceof ResponseError)) {
-      return this.#writer.broken ? transportClosed("The sidecar takes no more requests") : new SidecarError(errorTable.internal.code, "internal", "The reply has neither a result nor an error");
-    }
+    if (error instanceof ConnectionError) return transportClosed("The sidecar takes no more requests");
+    if (!(error instanceof ResponseError)) return new SidecarError(errorTable.internal.code, "internal", "The reply has neither a result nor an error");
     if (error.data instanceof ErrorDetail) return new SidecarError(error.code, error.data.kind ?? kindOf(error.code), error.message, error.data.data);
     if (error.code === ErrorCodes.MessageWriteError && !this.#writer.broken) {
       return new SidecarError(errorTable.invalid_params.code, "invalid_params", `The params cannot be sent as JSON: ${error.message}`);

@@ -19,12 +19,26 @@ export const END_OF_INPUT: Message & { method: string } = Object.freeze({ jsonrp
 export class NewlineMessageReader extends AbstractMessageReader implements MessageReader {
   readonly #input: Readable;
   readonly #longestLine: number;
+  readonly #mostAhead: number;
+  /** Messages delivered and not yet handled, as far as `handled` tells. */
+  #ahead = 0;
   #unlisten: (() => void) | undefined;
 
-  constructor(input: Readable, longestLine = LONGEST_LINE) {
+  /**
+   * `mostAhead`: input is paused while that many messages wait to be handled; whoever sets it calls
+   * `handled` after each. A connection handles one message per turn of the event loop, and would
+   * otherwise pile up all that a fast sidecar sends.
+   */
+  constructor(input: Readable, { longestLine = LONGEST_LINE, mostAhead = Number.POSITIVE_INFINITY }: { longestLine?: number; mostAhead?: number } = {}) {
     super();
     this.#input = input;
     this.#longestLine = longestLine;
+    this.#mostAhead = mostAhead;
+  }
+
+  handled(): void {
+    this.#ahead--;
+    if (this.#ahead * 2 < this.#mostAhead && this.#input.isPaused()) this.#input.resume();
   }
 
   listen(callback: DataCallback): Disposable {
@@ -64,6 +78,7 @@ export class NewlineMessageReader extends AbstractMessageReader implements Messa
       this.fireError(new Error(`The sidecar sent a line that is not a JSON-RPC message (${line.length} bytes)`));
       return;
     }
+    if (++this.#ahead >= this.#mostAhead) this.#input.pause();
     try {
       callback(message);
     } catch {

@@ -76,15 +76,35 @@ export const sessionGet = method({
     limit: z.int().min(1).max(1000).optional().describe("100 when left out."),
     cursor: Cursor.optional(),
   }),
-  result: z.object({ session: AgentSession, messages: z.array(StoredMessage).describe("In the order of the turns."), nextCursor: z.string().optional().describe("Absent on the last page.") }),
+  result: z.object({
+    session: AgentSession,
+    messages: z.array(StoredMessage).describe("In the order of the turns."),
+    nextCursor: z.string().optional().describe("Absent on the last page."),
+  }),
   errors: ["session_not_found", "storage"],
   example: {
     params: { sessionId: "sess_V1StGXR8Z5jdHi6B", limit: 2 },
     result: {
       session: sessionExample,
       messages: [
-        { messageId: "str_42-0", turnId: "str_42", turnStatus: "completed", role: "user", content: "Say hi", partial: false, createdAt: "2026-01-01T10:00:00.000Z" },
-        { messageId: "str_42-1", turnId: "str_42", turnStatus: "completed", role: "assistant", content: "Hi!", partial: false, createdAt: "2026-01-01T10:00:01.000Z" },
+        {
+          messageId: "str_42-0",
+          turnId: "str_42",
+          turnStatus: "completed",
+          role: "user",
+          content: "Say hi",
+          partial: false,
+          createdAt: "2026-01-01T10:00:00.000Z",
+        },
+        {
+          messageId: "str_42-1",
+          turnId: "str_42",
+          turnStatus: "completed",
+          role: "assistant",
+          content: "Hi!",
+          partial: false,
+          createdAt: "2026-01-01T10:00:01.000Z",
+        },
       ],
     },
   },
@@ -111,24 +131,45 @@ export const sessionDelete = method({
 });
 
 export const ChatStreamParams = z.object({
-  provider: z.string().min(1).max(64).describe("`openai` (also `openai_compat`, `openai-compatible`, `ollama`), `anthropic` (also `claude`), `echo` or `scripted`."),
+  provider: z
+    .string()
+    .min(1)
+    .max(64)
+    .describe("`openai` (also `openai_compat`, `openai-compatible`, `ollama`), `anthropic` (also `claude`), `echo` or `scripted`."),
   model: z.string().max(256).optional().describe("Needed unless the provider has one in the configuration; `echo` and `scripted` need none."),
   messages: z.array(ChatMessage).min(1).describe("With a `sessionId`: the new messages only, the history is sent along. Otherwise the whole conversation."),
   sessionId: Id.optional().describe("The session that the turn belongs to; it has to exist and be open."),
-  baseUrl: z.url({ protocol: /^https?$/ }).optional().describe("Address of the model server, up to what the provider adds (`/chat/completions`, `/v1/messages`)."),
-  apiKey: z.string().max(8192).optional().describe("Used for this call only; never stored or logged. Else the configuration's, else that of the environment (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`)."),
+  baseUrl: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe("Address of the model server, up to what the provider adds (`/chat/completions`, `/v1/messages`)."),
+  apiKey: z
+    .string()
+    .max(8192)
+    .optional()
+    .describe(
+      "Used for this call only; never stored or logged. Else the configuration's, else that of the environment (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`).",
+    ),
   temperature: z.number().optional().describe("Passed to the model server as it is."),
   maxTokens: z.int().min(1).optional().describe("Longest answer."),
-  tools: z.array(ToolDescriptor).optional().describe("Tools that the host runs: the model's calls come as `toolCall`, the host answers with a tool message in its next call."),
+  tools: z
+    .array(ToolDescriptor)
+    .optional()
+    .describe("Tools that the host runs: the model's calls come as `toolCall`, the host answers with a tool message in its next call."),
   streamId: Id.optional().describe("Made up (`str_…`) when left out; must not be that of a stream that is still open."),
-  idleTimeoutMs: z.int().min(1).optional().describe("Milliseconds of silence from the model server before the stream fails; the configuration's when left out."),
+  idleTimeoutMs: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("Milliseconds of silence from the model server before the stream fails; the configuration's when left out."),
   providerOptions: JsonObject.optional().describe("Merged into the body of the request to the model server; `null` takes a key out of it."),
 });
 export type ChatStreamParams = z.output<typeof ChatStreamParams>;
 
 export const chatStream = method({
   name: "agent.chat.stream",
-  summary: "Starts a turn. The reply comes at once (with a `sessionId`: once the messages are safely on disk); chunks follow it, then exactly one `stream.done` or `stream.error`. Turns of one session run in order.",
+  summary:
+    "Starts a turn. The reply comes at once (with a `sessionId`: once the messages are safely on disk); chunks follow it, then exactly one `stream.done` or `stream.error`. Turns of one session run in order.",
   params: ChatStreamParams,
   result: z.object({ streamId: z.string().describe("Names the stream in its notifications and in `agent.chat.cancel`.") }),
   errors: ["session_not_found", "session_closed", "storage"],
@@ -183,13 +224,23 @@ export const done = notification({
     streamId,
     seq,
     ok: z.boolean().describe("True when the model was done, false when the stream was stopped."),
-    cancelled: z.boolean().optional().describe("True when the stream was stopped: by `agent.chat.cancel`, by deleting its session, or because the process ends."),
+    cancelled: z
+      .boolean()
+      .optional()
+      .describe("True when the stream was stopped: by `agent.chat.cancel`, by deleting its session, or because the process ends."),
     finishReason: z.string().optional().describe("As in the last chunk."),
     usage: Usage.optional().describe("As in the last chunk."),
     traceId: z.string().optional().describe("For `trace.fetch`."),
   }),
   example: {
-    params: { streamId: "str_4f90d13a42", seq: 2, ok: true, finishReason: "stop", usage: { promptTokens: 9, completionTokens: 2, totalTokens: 11 }, traceId: "tr_9b1deb4d3b" },
+    params: {
+      streamId: "str_4f90d13a42",
+      seq: 2,
+      ok: true,
+      finishReason: "stop",
+      usage: { promptTokens: 9, completionTokens: 2, totalTokens: 11 },
+      traceId: "tr_9b1deb4d3b",
+    },
   },
 });
 
@@ -207,5 +258,15 @@ export const error = notification({
     retryAfterMs: z.int().min(0).optional().describe("Milliseconds that the model server asked to wait."),
     traceId: z.string().optional().describe("For `trace.fetch`."),
   }),
-  example: { params: { streamId: "str_4f90d13a42", seq: 1, kind: "auth_failed", message: "The model server refused the API key (401)", status: 401, retryable: false, traceId: "tr_9b1deb4d3b" } },
+  example: {
+    params: {
+      streamId: "str_4f90d13a42",
+      seq: 1,
+      kind: "auth_failed",
+      message: "The model server refused the API key (401)",
+      status: 401,
+      retryable: false,
+      traceId: "tr_9b1deb4d3b",
+    },
+  },
 });

@@ -16,7 +16,9 @@ const Provider = z.strictObject({
   apiKey: z.string().optional().describe("Secret. `{{NAME}}` in a file stands for the environment variable NAME."),
   baseUrl: z.url({ protocol: /^https?$/ }).optional(),
   model: z.string().optional().describe("Used where a call names none."),
-  idleTimeoutMs: milliseconds.default(defaults.provider.idleTimeoutMs).describe("Milliseconds of silence from the model server before the turn fails; comments and pings do not count as a sign of life."),
+  idleTimeoutMs: milliseconds
+    .default(defaults.provider.idleTimeoutMs)
+    .describe("Milliseconds of silence from the model server before the turn fails; comments and pings do not count as a sign of life."),
   connectTimeoutMs: milliseconds.default(defaults.provider.connectTimeoutMs),
   retry: Retry.prefault({}),
 });
@@ -32,7 +34,10 @@ export const Config = z.strictObject({
   storagePath: z.string().min(1).optional().describe("Database file, or `:memory:`. Only at start."),
   limits: z
     .strictObject({
-      frameBytes: positive.max(512 * 1024 * 1024).default(defaults.limits.frameBytes).describe("Longest line accepted, in bytes."),
+      frameBytes: positive
+        .max(512 * 1024 * 1024)
+        .default(defaults.limits.frameBytes)
+        .describe("Longest line accepted, in bytes."),
       depth: positive.max(10_000).default(defaults.limits.depth).describe("Deepest nesting accepted."),
       inFlight: positive.max(1_000_000).default(defaults.limits.inFlight),
       outboundBytes: positive.min(65_536).default(defaults.limits.outboundBytes),
@@ -48,7 +53,10 @@ export const Config = z.strictObject({
     .prefault({}),
   tools: z
     .strictObject({
-      builtin: z.array(z.enum(["read_file", "list_directory", "get_time"])).default([]).describe("Built-in tools to switch on."),
+      builtin: z
+        .array(z.enum(["read_file", "list_directory", "get_time"]))
+        .default([])
+        .describe("Built-in tools to switch on."),
       roots: z.array(z.string().min(1)).default([]).describe("Folders that file tools may see."),
       timeoutMs: milliseconds.default(defaults.tools.timeoutMs).describe("Deadline of one call."),
     })

@@ -42,8 +42,6 @@ export function method<const N extends string, P extends z.ZodType, R extends z.
   return entry;
 }
 
-export function notification<const N extends string, P extends z.ZodType>(
-  entry: NotificationEntry<P> & { name: N },
-): NotificationEntry<P> & { name: N } {
+export function notification<const N extends string, P extends z.ZodType>(entry: NotificationEntry<P> & { name: N }): NotificationEntry<P> & { name: N } {
   return entry;
 }

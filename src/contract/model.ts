@@ -2,7 +2,11 @@
 import * as z from "zod";
 import { failureTable, type FailureKind } from "../errors.ts";
 
-export const Id = z.string().min(1).max(128).regex(/^[\w.:@/-]+$/, "use letters, digits and . _ : @ / - only");
+export const Id = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(/^[\w.:@/-]+$/, "use letters, digits and . _ : @ / - only");
 export const JsonObject = z.record(z.string(), z.unknown());
 /** A method that needs nothing: absent, null and any object are all fine. */
 export const NoParams = z.object({}).nullish().describe("Nothing; absent, `null` or any object.");
@@ -29,12 +33,19 @@ export type ContentPart = z.output<typeof ContentPart>;
 export const ChatMessage = z
   .object({
     role: z.enum(["system", "user", "assistant", "tool"]).describe("Who speaks; `tool` brings the result of a call."),
-    content: z.union([z.string(), z.array(ContentPart)]).nullish().transform((content) => content ?? "").describe("Text, or parts (text and images). May be left out beside `toolCalls`."),
+    content: z
+      .union([z.string(), z.array(ContentPart)])
+      .nullish()
+      .transform((content) => content ?? "")
+      .describe("Text, or parts (text and images). May be left out beside `toolCalls`."),
     name: z.string().optional().describe("Of the speaker, for servers that tell several apart."),
     toolCalls: z.array(ToolCall).optional().describe("Assistant messages: the calls that the model asked for."),
     toolCallId: z.string().optional().describe("The call that this answers. Tool messages need it."),
   })
-  .refine((message) => message.role !== "tool" || message.toolCallId !== undefined, { path: ["toolCallId"], message: "a tool message needs the toolCallId that it answers" });
+  .refine((message) => message.role !== "tool" || message.toolCallId !== undefined, {
+    path: ["toolCallId"],
+    message: "a tool message needs the toolCallId that it answers",
+  });
 export type ChatMessage = z.output<typeof ChatMessage>;
 
 export const ToolDescriptor = z
@@ -123,7 +134,7 @@ export type HarnessTrace = z.output<typeof HarnessTrace>;
 export const TraceSpan = z.object({
   spanId: z.string(),
   traceId: z.string(),
-  parentSpanId: z.string().optional(),
+  parentSpanId: z.string().optional().describe("The span that this one is part of."),
   name: z.string().describe("`llm.generate`, `tool.<name>`, …"),
   kind: z.enum(["llm", "tool", "policy", "budget", "retry", "completion", "transport", "storage", "custom"]),
   startMs: z.int().describe("Milliseconds since the epoch."),
@@ -153,7 +164,10 @@ export const ToolResult = z
     needsFollowup: z.boolean().optional().describe("True when the tool itself failed and the caller should react."),
     message: z.string().optional().describe("The tool's own words."),
     error: z.string().optional().describe("Why it failed, for people and models."),
-    data: z.looseObject({ durationMs: z.int().min(0).optional() }).optional().describe("What the tool returned (`value` where it is not an object), and `durationMs`."),
+    data: z
+      .looseObject({ durationMs: z.int().min(0).optional() })
+      .optional()
+      .describe("What the tool returned (`value` where it is not an object), and `durationMs`."),
   })
   .describe("What a tool came to.");
 export type ToolResult = z.output<typeof ToolResult>;

@@ -121,7 +121,8 @@ export const stopped = notification({
 export const cancelRequest = notification({
   name: "$/cancelRequest",
   direction: "toSidecar",
-  summary: "Cancels a request in flight; it is then answered with -32800, kind `cancelled`, unless it was already done. A stream is cancelled with `agent.chat.cancel`.",
+  summary:
+    "Cancels a request in flight; it is then answered with -32800, kind `cancelled`, unless it was already done. A stream is cancelled with `agent.chat.cancel`.",
   params: z.object({ id: z.union([z.string(), z.int()]).describe("Of the request to cancel.") }),
   example: { params: { id: 7 } },
 });

@@ -28,7 +28,9 @@ export const invoke = method({
     "Runs a tool. A tool that is unknown, is given arguments that do not fit its schema, or fails, is a result with `success` false. A destructive one without `consentGranted` is refused with -32002 and `data {tool, mode}`.",
   params: z.object({
     name: z.string().min(1).max(256).describe("From `tool.list`."),
-    arguments: JsonObject.nullish().transform((value) => value ?? {}).describe("What the tool's `parameters` ask for; `{}` when left out."),
+    arguments: JsonObject.nullish()
+      .transform((value) => value ?? {})
+      .describe("What the tool's `parameters` ask for; `{}` when left out."),
     id: z.string().max(256).optional().describe("Names the call in its trace; made up (`call_…`) when left out."),
     consentGranted: z.boolean().optional().describe("True when a person agreed to this very call; destructive tools need it."),
     context: JsonObject.nullish().describe("Where the call comes from; `sessionId` in it is noted in the trace, the rest is ignored."),

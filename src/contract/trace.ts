@@ -42,7 +42,19 @@ export const fetch = method({
     params: { traceId: "tr_9b1deb4d3b" },
     result: {
       trace: traceExample,
-      spans: [{ spanId: "span_1", traceId: "tr_9b1deb4d3b", name: "llm.generate", kind: "llm", startMs: 1767261600001, endMs: 1767261600812, durationMs: 811, status: "ok", attrs: { attempt: 1 } }],
+      spans: [
+        {
+          spanId: "span_1",
+          traceId: "tr_9b1deb4d3b",
+          name: "llm.generate",
+          kind: "llm",
+          startMs: 1767261600001,
+          endMs: 1767261600812,
+          durationMs: 811,
+          status: "ok",
+          attrs: { attempt: 1 },
+        },
+      ],
       events: [eventExample],
     },
   },

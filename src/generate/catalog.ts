@@ -49,6 +49,7 @@ export function notificationSections(defs: Definitions): string {
 
 export function shapeSections(defs: Definitions): string {
   return Object.keys(shapes)
+    .filter((name) => !isNothing(definition(defs, name)))
     .map((name) => {
       const schema = definition(defs, name);
       return [`### ${name}`, ...(schema.description === undefined ? [] : [schema.description]), shapeText(schema)].join("\n\n");
@@ -77,15 +78,22 @@ function described(defs: Definitions, name: string, label: string, need: string)
   const schema = definition(defs, name);
   const target = refName(schema);
   if (target === undefined) return fieldsOrType(schema, label, need);
-  // A method without params says so; a link to the shape of nothing would help nobody.
-  return fieldsOf(definition(defs, target)).length === 0 ? fieldsOrType(definition(defs, target), label, need) : `**${label}**: ${linkTo(target)}.`;
+  return isNothing(definition(defs, target)) ? `**${label}**: none (absent, \`null\` or any object).` : `**${label}**: ${linkTo(target)}.`;
+}
+
+/** The params of a method that needs none. */
+function isNothing(schema: JsonSchema): boolean {
+  return mayBeNull(schema) && fieldsOf(schema).length === 0;
+}
+
+function mayBeNull(schema: JsonSchema): boolean {
+  return schema.anyOf?.some((option) => option.type === "null") === true;
 }
 
 function fieldsOrType(schema: JsonSchema, label: string, need: string): string {
   const fields = fieldsOf(schema);
-  const optional = schema.anyOf?.some((option) => option.type === "null") === true;
-  if (fields.length > 0) return `**${label}**${optional ? " (may be left out)" : ""}:\n\n${fieldTable(fields, need)}`;
-  return `**${label}**: ${optional ? "none" : typeText(schema)}.${schema.description === undefined ? "" : ` ${schema.description}`}`;
+  if (fields.length === 0) return `**${label}**: ${typeText(schema)}.`;
+  return `**${label}**${mayBeNull(schema) ? " (may be left out)" : ""}:\n\n${fieldTable(fields, need)}`;
 }
 
 function shapeText(schema: JsonSchema): string {

@@ -11,7 +11,7 @@ export function configReference(schema: JsonSchema): string {
     ["Key", "Type", "Default", "Meaning"],
     fieldsOf(schema)
       .filter(({ type }) => type !== "object")
-      .map(({ path, type, meaning }) => [`\`${path}\``, type, defaultText(schema, path.split(".")), [meaning, startOnly(path)].join(" ").trim()]),
+      .map(({ path, type, meaning }) => [`\`${path}\``, type, defaultText(schema, path.split(".")), meaningOf(path, meaning)]),
   );
 }
 
@@ -29,9 +29,13 @@ export function limitsReference(): string {
   );
 }
 
-function startOnly(path: string): string {
-  return startOnlyKeys.some((key) => path === key || path.startsWith(`${key}.`)) ? "Read at start; `config.set` cannot change it." : "";
+function meaningOf(path: string, meaning: string): string {
+  const startOnly = startOnlyKeys.some((key) => path === key || path.startsWith(`${key}.`));
+  return startOnly && !meaning.includes(START_ONLY) ? `${meaning} ${START_ONLY}`.trim() : meaning;
 }
+
+/** For keys that `config.set` refuses; some say it themselves. */
+const START_ONLY = "Only at start.";
 
 function defaultText(schema: JsonSchema, path: readonly string[]): string {
   let at: JsonSchema | undefined = schema;

@@ -22,21 +22,23 @@ export function contractDefinitions(): Definitions {
   return { ...pick(input, Object.keys(shapes)), ...pick(input, [...accepted.keys()]), ...pick(output, [...answered.keys()]) };
 }
 
+/** A reference into `$defs`: a JSON pointer (RFC 6901), in which the slash of `$/cancelRequest` is escaped. */
 export function ref(name: string): JsonSchema {
-  return { $ref: `${DEFINITION}${name}` };
+  return { $ref: `${DEFINITION}${name.replaceAll("~", "~0").replaceAll("/", "~1")}` };
 }
 
 /** The name in `$defs` that a reference points to. */
 export function refName(schema: JsonSchema): string | undefined {
-  return schema.$ref?.startsWith(DEFINITION) ? schema.$ref.slice(DEFINITION.length) : undefined;
+  if (schema.$ref?.startsWith(DEFINITION) !== true) return undefined;
+  return schema.$ref.slice(DEFINITION.length).replaceAll("~1", "/").replaceAll("~0", "~");
 }
 
 /** Keeps a schema from saying more than the contract does. */
 export function tidy({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: JsonSchema }): void {
-  const { def } = zodSchema._zod;
   // Readers of results ignore keys that they do not know, unless the contract closes the object.
-  if (def.type === "object" && def.catchall === undefined && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
-  if (def.type !== "record") return;
+  if (zodSchema instanceof z.ZodObject && zodSchema.def.catchall === undefined && jsonSchema.additionalProperties === false)
+    delete jsonSchema.additionalProperties;
+  if (!(zodSchema instanceof z.ZodRecord)) return;
   if (isDeepStrictEqual(jsonSchema.propertyNames, { type: "string" })) delete jsonSchema.propertyNames;
   if (isDeepStrictEqual(jsonSchema.additionalProperties, {})) delete jsonSchema.additionalProperties;
 }

@@ -20,9 +20,9 @@ export function errorsOf(names: readonly ErrorName[]): string {
   const own = names.map((name) => {
     const { code, kind } = errorTable[name];
     const detail = codeInData(name);
-    return `${code} \`${kind}\`${detail === undefined ? "" : ` (\`data.code\` \`${detail}\`)`}`;
+    return detail === undefined ? `\`${kind}\` (${code})` : `\`${detail}\` (${code}, kind \`${kind}\`)`;
   });
-  return [...own, `[those of any request](#${ANY_REQUEST})`].join(", ");
+  return [...own, `${own.length > 0 ? "and " : ""}[those of any request](#${ANY_REQUEST})`].join(", ");
 }
 
 /** Every `kind` of `stream.error`. */
@@ -41,7 +41,7 @@ const data: Record<ErrorName, string> = {
   parse: "",
   invalid_request: "`reason`: `duplicate_id`, `frame_too_large` (with `limitBytes`) or `too_deep` (with `limit`); else no `data`",
   method_not_found: "`method`",
-  invalid_params: "`issues`: list of `{path, message}`; or `path`, the one that is wrong",
+  invalid_params: "`issues`: what is wrong, as a list of `{path, message}`; or `path`, where it is one thing",
   internal: "",
   budget_exhausted: "",
   policy_denied: "`tool`, `mode`",
@@ -71,7 +71,7 @@ function codeInData(name: ErrorName): string | undefined {
 function raisedBy(name: ErrorName): string {
   if (universalErrors.some((universal) => universal === name)) return "any request";
   const raising = Object.values<{ name: string; errors: readonly ErrorName[] }>(methods).filter(({ errors }) => errors.includes(name));
-  return raising.length === 0 ? "nothing yet; the code is reserved" : raising.map((method) => linkTo(method.name)).join(", ");
+  return raising.length === 0 ? "nothing in this version" : raising.map((method) => linkTo(method.name)).join(", ");
 }
 
 function namesOf<T extends object>(entries: T): (keyof T & string)[] {

@@ -34,14 +34,16 @@ export function typeText(schema: JsonSchema): string {
   if (Array.isArray(schema.type)) return schema.type.map((type) => typeText({ ...schema, type })).join(" or ");
   switch (schema.type) {
     case "array":
-      return `array of ${typeText(schemaOf(schema.items))}${schema.minItems === undefined ? "" : `, at least ${schema.minItems}`}`;
+      return `array of ${typeText(schemaOf(schema.items))}${bounds(schema.minItems, schema.maxItems, "")}`;
     case "object":
-      return schema.properties === undefined && isSchema(schema.additionalProperties) ? `object of ${typeText(schema.additionalProperties)} by name` : "object";
+      return schema.properties === undefined && isSchema(schema.additionalProperties)
+        ? `object with ${typeText(schema.additionalProperties)} values`
+        : "object";
     case "string":
-      return `string${format(schema)}${bounds(schema.minLength === 1 ? undefined : schema.minLength, schema.maxLength, "characters")}`;
+      return `string${format(schema)}${bounds(schema.minLength, schema.maxLength, "characters")}`;
     case "integer":
     case "number":
-      return `${schema.type}${bounds(schema.minimum, schema.maximum === Number.MAX_SAFE_INTEGER ? undefined : schema.maximum, "")}`;
+      return `${schema.type}${bounds(unlessSafe(schema.minimum), unlessSafe(schema.maximum), "")}`;
     case undefined:
       return "anything";
     default:
@@ -77,15 +79,21 @@ function alternatives(schema: JsonSchema): JsonSchema[] {
 }
 
 function format(schema: JsonSchema): string {
-  if (schema.format === "date-time") return ", time in UTC (`2026-01-01T10:00:00.000Z`)";
-  return schema.format === "uri" ? ", URL" : "";
+  if (schema.format === "date-time") return " (time in UTC: `2026-01-01T10:00:00.000Z`)";
+  return schema.format === "uri" ? " (URL)" : "";
 }
 
 function bounds(least: number | undefined, most: number | undefined, unit: string): string {
   const units = unit === "" ? "" : ` ${unit}`;
-  if (least !== undefined && most !== undefined) return `, ${least} to ${most}${units}`;
-  if (most !== undefined) return `, at most ${most}${units}`;
-  return least === undefined ? "" : `, at least ${least}${units}`;
+  if (least === 1 && most === undefined && unit !== "") return " (not empty)";
+  if (least !== undefined && most !== undefined) return ` (${least} to ${most}${units})`;
+  if (most !== undefined) return ` (at most ${most}${units})`;
+  return least === undefined ? "" : ` (at least ${least}${units})`;
+}
+
+/** What every integer of JSON keeps to anyway is not worth a word. */
+function unlessSafe(bound: number | undefined): number | undefined {
+  return bound !== undefined && Number.isSafeInteger(bound) && Math.abs(bound) < Number.MAX_SAFE_INTEGER ? bound : undefined;
 }
 
 function isSchema(schema: SchemaPosition): schema is JsonSchema {

@@ -21,7 +21,10 @@ export function frameDefinitions(): Definitions {
     },
     NotificationToSidecar: { description: "A call without an answer.", anyOf: notificationsOf("toSidecar") },
     NotificationToHost: { description: "News that the host did not ask for by a request.", anyOf: notificationsOf("toHost") },
-    Response: { description: "The answer to a request; `id` says to which.", anyOf: [answer({ id: ref("RequestId"), result: {} }), answer({ id: { anyOf: [ref("RequestId"), { type: "null" }] }, error: ref("Error") })] },
+    Response: {
+      description: "The answer to a request; `id` says to which.",
+      anyOf: [answer({ id: ref("RequestId"), result: {} }), answer({ id: { anyOf: [ref("RequestId"), { type: "null" }] }, error: ref("Error") })],
+    },
     RequestId: { description: "Chosen by the host, and echoed as it came.", anyOf: [{ type: "string" }, { type: "integer" }] },
     Error: {
       description: "Why a request failed.",
@@ -47,9 +50,9 @@ function call(name: string, params: z.ZodType, id: Record<string, JsonSchema>): 
   const optional = params.safeParse(undefined).success;
   return {
     type: "object",
-    properties: { jsonrpc: { const: "2.0" }, ...id, method: { const: name }, params: ref(`${name}.params`) },
+    // A notification is known by having no id.
+    properties: { jsonrpc: { const: "2.0" }, id: false, ...id, method: { const: name }, params: ref(`${name}.params`) },
     required: ["jsonrpc", ...Object.keys(id), "method", ...(optional ? [] : ["params"])],
-    ...("id" in id ? {} : { not: { required: ["id"] } }),
   };
 }
 

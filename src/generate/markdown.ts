@@ -7,7 +7,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 /** A fenced block with one JSON value on each line, as they go over the wire. */
 export function wire(...frames: readonly unknown[]): string {
-  return ["```json", ...frames.map((frame) => JSON.stringify(frame)), "```"].join("\n");
+  return ["```jsonl", ...frames.map((frame) => JSON.stringify(frame)), "```"].join("\n");
 }
 
 /** A link to a heading of the same document. */

@@ -56,9 +56,7 @@ function methodFacts(): Record<string, unknown> {
 }
 
 function notificationFacts(): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.values(notifications).map(({ name, summary, direction }) => [name, { summary, direction, params: ref(`${name}.params`) }]),
-  );
+  return Object.fromEntries(Object.values(notifications).map(({ name, summary, direction }) => [name, { summary, direction, params: ref(`${name}.params`) }]));
 }
 
 function errorFacts(name: ErrorName): Record<string, unknown> {

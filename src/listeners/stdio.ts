@@ -93,7 +93,7 @@ export class StdioListener {
 
   /** Lets everything go that is held back, because the process is about to end. */
   releaseAll(): void {
-    for (const streamId of [...this.#corked.keys()]) this.#uncork(streamId);
+    for (const streamId of this.#corked.keys()) this.#uncork(streamId);
   }
 
   #uncork(streamId: string): void {

@@ -31,7 +31,8 @@ export function createDispatch(handlers: Handlers): (call: Call) => unknown {
     if (!parsed.success) throw invalidParams(parsed.error);
     // The map above pairs each name with its own params, which TypeScript cannot follow through a variable.
     const handle = handlers[name] as (params: unknown, context: CallContext) => unknown;
-    const key = "concurrency" in entry ? (entry.concurrency?.key as (params: unknown) => string | undefined)(parsed.data) : undefined;
+    const keyOf = "concurrency" in entry ? (entry.concurrency?.key as ((params: unknown) => string | undefined) | undefined) : undefined;
+    const key = keyOf?.(parsed.data);
     return key === undefined ? handle(parsed.data, call) : queue.run(key, async () => handle(parsed.data, call));
   };
 }

@@ -22,10 +22,18 @@ export async function connectionsVia(proxy: URL | undefined, connectTimeoutMs: n
 const pools = new Map<string, Dispatcher>();
 
 async function openProxy(proxy: URL, connectTimeoutMs: number): Promise<Dispatcher> {
-  const { default: ProxyAgent } = await import("undici/lib/dispatcher/proxy-agent.js");
+  const { connect, Pool, ProxyAgent } = await import("./tunnel.ts");
   const tls = { timeout: connectTimeoutMs };
-  // Plain http is forwarded, not tunnelled: many proxies allow CONNECT to port 443 only.
-  return new ProxyAgent({ uri: proxy.href, proxyTunnel: false, requestTls: tls, proxyTls: tls, ...options(connectTimeoutMs) });
+  return new ProxyAgent({
+    ...options(connectTimeoutMs),
+    uri: proxy.href,
+    // Plain http is forwarded, not tunnelled: many proxies allow CONNECT to port 443 only.
+    proxyTunnel: false,
+    requestTls: tls,
+    proxyTls: tls,
+    // A proxy that never answers CONNECT must not hold its connection for the five minutes of undici.
+    clientFactory: (origin, clientOptions) => Object.assign(new Pool(origin, { ...clientOptions, headersTimeout: connectTimeoutMs }), { connect }),
+  });
 }
 
 function options(connectTimeoutMs: number) {

@@ -10,7 +10,7 @@ export function connectionFailure(error: unknown, url: URL, viaProxy: boolean): 
   if (viaProxy && needsProxyLogin(error)) return { kind: "connect_failed", message: "The proxy asked for a user name and password (407)", retryable: false };
   if (handshakeCode.test(code)) return { kind: "tls_failed", message: `The TLS handshake with ${where} failed (${code})` };
   if (certificateCode.test(code)) return { kind: "tls_failed", message: `The certificate of ${where} could not be verified (${code})` };
-  if (code.startsWith("HPE_") && code !== CUT_OFF) return { kind: "malformed_response", message: `${where} does not speak HTTP (${code})` };
+  if (code === NOT_HTTP) return { kind: "malformed_response", message: `${where} does not speak HTTP` };
   if (code === "UND_ERR_HEADERS_OVERFLOW") return { kind: "malformed_response", message: `${where} sent more headers than can be taken` };
   if (code === "UND_ERR_INVALID_ARG") return { kind: "invalid_params", message: "The request cannot be sent over HTTP: check the API key and the base URL for characters that do not belong there" };
   return { kind: "connect_failed", message: `Could not connect to ${where}: ${words[code] ?? "the connection failed"}${code === "" ? "" : ` (${code})`}` };
@@ -19,7 +19,7 @@ export function connectionFailure(error: unknown, url: URL, viaProxy: boolean): 
 /** Why the answer stopped: an error after the response had started. */
 export function bodyFailure(error: unknown): Failure {
   const code = codeOf(error);
-  if (code.startsWith("HPE_") && code !== CUT_OFF) return { kind: "malformed_response", message: `The response is not valid HTTP (${code})` };
+  if (code === NOT_HTTP) return { kind: "malformed_response", message: "The response is not valid HTTP" };
   return { kind: "truncated", message: `The connection broke before the response was complete${code === "" ? "" : ` (${code})`}` };
 }
 
@@ -61,8 +61,9 @@ export function waitOf(retryAfter: string | undefined, now: number): number | un
 
 const LONGEST_WAIT_MS = 60_000;
 const LONGEST_MESSAGE = 500;
-/** The parser's word for a connection that closed in the middle of a response. */
+/** What undici's parser finds: a connection that closed in the middle of a response, or bytes that are no response. */
 const CUT_OFF = "HPE_INVALID_EOF_STATE";
+const NOT_HTTP = "HPE";
 
 const nameCodes = new Set(["ENOTFOUND", "EAI_AGAIN", "EAI_FAIL", "EAI_NODATA", "EAI_NONAME", "ENODATA"]);
 const certificateCode = /CERT|^UNABLE_TO_|^HOSTNAME_MISMATCH$|^CRL_|^INVALID_(CA|PURPOSE)$|^PATH_LENGTH_EXCEEDED$/;
@@ -127,6 +128,8 @@ function needsProxyLogin(error: unknown): boolean {
 
 function codeOf(error: unknown): string {
   if (!isJsonObject(error)) return "";
+  // undici 7.30 leaves the code of its parser's errors undefined.
+  if (error["name"] === "HTTPParserError") return String(error["message"]).includes("EOF") ? CUT_OFF : NOT_HTTP;
   if (typeof error["code"] === "string") return error["code"];
   return error["cause"] === undefined ? "" : codeOf(error["cause"]);
 }

@@ -59,7 +59,14 @@ export class Connection {
       (line) => this.#line(line),
       () =>
         this.#direct(
-          errorFrame("null", fail("invalid_request", { reason: "frame_too_large", limitBytes: options.limits.frameBytes }, `The line is longer than ${options.limits.frameBytes} bytes; it was skipped`)),
+          errorFrame(
+            "null",
+            fail(
+              "invalid_request",
+              { reason: "frame_too_large", limitBytes: options.limits.frameBytes },
+              `The line is longer than ${options.limits.frameBytes} bytes; it was skipped`,
+            ),
+          ),
           undefined,
         ),
     );
@@ -91,7 +98,7 @@ export class Connection {
 
   /** Answers the requests in flight with `cancelled`, except those of a method in `keep`. */
   cancelAll(keep: readonly string[]): void {
-    for (const request of [...this.#inFlight.values()]) if (!keep.includes(request.method)) request.cancel();
+    for (const request of this.#inFlight.values()) if (!keep.includes(request.method)) request.cancel();
   }
 
   /** Resolves when no requests are in flight but those of a method in `except`. */
@@ -177,7 +184,9 @@ export class Connection {
     if (jsonrpc !== "2.0") return refuse(fail("invalid_request", undefined, 'A frame must carry "jsonrpc":"2.0"'));
     if (typeof method !== "string") return refuse(fail("invalid_request", undefined, "A request must name its method"));
     if (params !== undefined && params !== null && (typeof params !== "object" || Array.isArray(params))) {
-      const error = Array.isArray(params) ? fail("invalid_params", undefined, "Params are passed by name: send an object") : fail("invalid_request", undefined, "Params must be an object");
+      const error = Array.isArray(params)
+        ? fail("invalid_params", undefined, "Params are passed by name: send an object")
+        : fail("invalid_request", undefined, "Params must be an object");
       if (key === undefined && Array.isArray(params)) return false;
       return refuse(error);
     }

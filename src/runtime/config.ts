@@ -104,7 +104,7 @@ export class ConfigService {
    * masked secrets and read-only keys are passed over.
    */
   set(partial: Layer): void {
-    const { version, protocolVersion, providerAliases, ...named } = ownCopy(partial);
+    const named = without(ownCopy(partial), readOnlyKeys);
     const unknown = unknownKey(named);
     if (unknown !== undefined) throw refused(unknown);
 
@@ -162,6 +162,9 @@ export class ConfigService {
   }
 }
 
+/** Keys that `effective` shows beside the configuration. */
+const readOnlyKeys = ["version", "protocolVersion", "providerAliases"];
+
 /** What the sources say at start. */
 interface Start {
   config: Config;
@@ -176,7 +179,12 @@ function absolutePaths(layer: Layer, base: string): Layer {
     const at = key.split(".");
     const value = valueAt(layer, at);
     if (typeof value === "string") out = withValue(out, at, absolutePath(value, base));
-    if (Array.isArray(value)) out = withValue(out, at, value.map((item: unknown) => (typeof item === "string" ? absolutePath(item, base) : item)));
+    if (Array.isArray(value))
+      out = withValue(
+        out,
+        at,
+        value.map((item: unknown) => (typeof item === "string" ? absolutePath(item, base) : item)),
+      );
   }
   return out;
 }

@@ -40,10 +40,15 @@ export class Models {
     if (model === undefined && entry.needsModel) throw fail("invalid_params", { path: "model" }, `The provider ${entry.name} needs a model`);
 
     const baseUrl = params.baseUrl ?? configured.baseUrl ?? entry.defaultBaseUrl;
-    const apiKey = nonEmpty(params.apiKey) ?? nonEmpty(configured.apiKey) ?? nonEmpty(entry.apiKeyVariable === undefined ? undefined : this.#env[entry.apiKeyVariable]);
+    const apiKey =
+      nonEmpty(params.apiKey) ?? nonEmpty(configured.apiKey) ?? nonEmpty(entry.apiKeyVariable === undefined ? undefined : this.#env[entry.apiKeyVariable]);
     registerSecret(apiKey);
     if (apiKey === undefined && entry.apiKeyVariable !== undefined && baseUrl === entry.defaultBaseUrl) {
-      throw fail("invalid_params", { path: "apiKey", code: "api_key_missing" }, `No API key for ${entry.name}: pass apiKey, configure providers.${entry.name}.apiKey, or set ${entry.apiKeyVariable}`);
+      throw fail(
+        "invalid_params",
+        { path: "apiKey", code: "api_key_missing" },
+        `No API key for ${entry.name}: pass apiKey, configure providers.${entry.name}.apiKey, or set ${entry.apiKeyVariable}`,
+      );
     }
     return {
       provider: entry.name,

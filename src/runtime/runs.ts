@@ -96,7 +96,7 @@ export class Runs {
 
   /** Ends every stream within this call: the terminals are queued, what is to be stored is handed to `store`. */
   stopAllNow(store: Store | undefined): void {
-    for (const run of [...this.#live.values()]) {
+    for (const run of this.#live.values()) {
       run.abort("interrupted");
       // One that is already ending has handed its end to the store; only its terminal may be missing.
       const outcome = run.outcome ?? { status: "interrupted" };

@@ -52,14 +52,22 @@ export class ToolCalls {
         },
         signal,
       );
-      recorder.event("tool_result", "tool.result", { id: callId, success: result.success, ...(result.error === undefined ? {} : { error: result.error }) }, result.success ? "ok" : "error");
+      recorder.event(
+        "tool_result",
+        "tool.result",
+        { id: callId, success: result.success, ...(result.error === undefined ? {} : { error: result.error }) },
+        result.success ? "ok" : "error",
+      );
       this.#save(recorder, recorder.finish(result.success ? "completed" : "error", { errorMessage: result.error }));
       return { ...result, data: { ...result.data, traceId: recorder.traceId } };
     } catch (error) {
       const cancelled = error instanceof WireError && error.errorName === "cancelled";
       const denied = error instanceof WireError && error.errorName === "policy_denied";
       if (denied) recorder.event("policy", "policy.denied", { id: callId, name: params.name }, "warning");
-      this.#save(recorder, recorder.finish(cancelled ? "cancelled" : "error", { errorMessage: error instanceof WireError ? error.message : "The tool could not be run" }));
+      this.#save(
+        recorder,
+        recorder.finish(cancelled ? "cancelled" : "error", { errorMessage: error instanceof WireError ? error.message : "The tool could not be run" }),
+      );
       throw error;
     }
   }

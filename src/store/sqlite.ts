@@ -34,6 +34,19 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
 
 /** Milliseconds. */
 const BUSY_DEADLINE_MS = 5_000;
+/**
+ * `fullfsync`: on macOS an ordinary flush may stay in the cache of the drive. `trusted_schema`: what
+ * somebody else has written into the file runs no functions. The limits are 4 MiB of log left after a
+ * checkpoint and 8 MiB of pages in memory.
+ */
+const SETTINGS = `
+  PRAGMA busy_timeout = 0;
+  PRAGMA foreign_keys = ON;
+  PRAGMA trusted_schema = OFF;
+  PRAGMA fullfsync = ON;
+  PRAGMA journal_size_limit = 4194304;
+  PRAGMA cache_size = -8000;
+`;
 /** Traces deleted in one transaction. */
 const PRUNE_STEP = 500;
 
@@ -45,17 +58,13 @@ function snapshot(record: TraceRecord): TraceRecord {
 async function connect(open: () => Connection, options: StoreOptions, busyDeadlineMs: number): Promise<Connection> {
   const connection = await retryWhileBusy(busyDeadlineMs, open);
   try {
-    connection.exec(`
-      PRAGMA busy_timeout = 0;
-      PRAGMA foreign_keys = ON;
-      PRAGMA trusted_schema = OFF;
-      PRAGMA fullfsync = ON;
-      PRAGMA journal_size_limit = 4194304;
-    `);
-    if (options.maxPages !== undefined) connection.exec(`PRAGMA max_page_count = ${Math.trunc(options.maxPages)}`);
+    const patiently = (access: () => void): Promise<void> => retryWhileBusy(busyDeadlineMs, access);
+    await patiently(() => connection.exec(SETTINGS));
+    const { maxPages } = options;
+    if (maxPages !== undefined) await patiently(() => connection.exec(`PRAGMA max_page_count = ${Math.trunc(maxPages)}`));
     // The tables come before the log: whoever reads only the header of the file sees from its first byte on whose it is.
-    await retryWhileBusy(busyDeadlineMs, () => migrate(connection));
-    await retryWhileBusy(busyDeadlineMs, () => connection.exec("PRAGMA journal_mode = WAL"));
+    await patiently(() => migrate(connection));
+    await patiently(() => connection.exec("PRAGMA journal_mode = WAL"));
     return connection;
   } catch (error) {
     connection.close();

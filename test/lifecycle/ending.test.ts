@@ -59,7 +59,10 @@ describe("at the start", () => {
       sidecar.child.kill(signal);
       const exit = await sidecar.exit;
       // Before our handler stands, the signal does what it does to every process.
-      expect([{ code: 0, signal: null }, { code: null, signal }]).toContainEqual(exit);
+      expect([
+        { code: 0, signal: null },
+        { code: null, signal },
+      ]).toContainEqual(exit);
       expect(sidecar.stderr).not.toMatch(/\n\s+at /);
       expect(sidecar.unfinishedLine).toBe("");
     }
@@ -196,13 +199,13 @@ describe("a host that goes away", () => {
     const host = spawn(process.execPath, ["-e", spawnSidecarScript], { stdio: [stdin, "pipe", "ignore"], env: cleanEnv() });
     let out = "";
     await new Promise<void>((resolve) => {
-      host.stdout.setEncoding("utf8").on("data", (text: string) => {
+      host.stdout?.setEncoding("utf8").on("data", (text: string) => {
         out += text;
         if (text.includes("lifecycle.ready")) resolve();
       });
     });
     // stdout ends when the last process that holds it is gone.
-    const closed = new Promise((resolve) => host.stdout.once("end", resolve));
+    const closed = new Promise((resolve) => host.stdout?.once("end", resolve));
     host.kill("SIGKILL");
     await closed;
     closeSync(stdin);

@@ -14,7 +14,13 @@ describe("encodeJson", () => {
   });
 
   it("puts U+FFFD where a surrogate stands alone and leaves text that spells an escape", () => {
-    expect(JSON.parse(encodeJson(["a\ud800b", "\\ud800", "\\\\ud800", "\ud83d\ude00", "x\udc00"]))).toEqual(["a\ufffdb", "\\ud800", "\\\\ud800", "\ud83d\ude00", "x\ufffd"]);
+    expect(JSON.parse(encodeJson(["a\ud800b", "\\ud800", "\\\\ud800", "\ud83d\ude00", "x\udc00"]))).toEqual([
+      "a\ufffdb",
+      "\\ud800",
+      "\\\\ud800",
+      "\ud83d\ude00",
+      "x\ufffd",
+    ]);
     expect(encodeJson("\ud800\ud800\\")).toBe('"\ufffd\ufffd\\\\"');
   });
 });

@@ -5,7 +5,11 @@ import { LineSplitter } from "../../src/rpc/lines.ts";
 function split(chunks: readonly Buffer[], maxBytes = 1024, end = true): { lines: string[]; tooLong: number } {
   const lines: string[] = [];
   let tooLong = 0;
-  const splitter = new LineSplitter(maxBytes, (line) => lines.push(line.toString("latin1")), () => tooLong++);
+  const splitter = new LineSplitter(
+    maxBytes,
+    (line) => lines.push(line.toString("latin1")),
+    () => tooLong++,
+  );
   for (const chunk of chunks) splitter.push(chunk);
   if (end) splitter.end();
   return { lines, tooLong };
@@ -13,7 +17,7 @@ function split(chunks: readonly Buffer[], maxBytes = 1024, end = true): { lines:
 
 /** Cuts bytes at the given places. */
 function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
-  const sorted = [...new Set(places.map((place) => place % (bytes.length + 1)))].sort((a, b) => a - b);
+  const sorted = [...new Set(places.map((place) => place % (bytes.length + 1)))].toSorted((a, b) => a - b);
   const edges = [0, ...sorted, bytes.length];
   return edges.slice(1).map((edge, index) => bytes.subarray(edges[index], edge));
 }

@@ -54,7 +54,13 @@ describe("FrameWriter", () => {
   });
 
   it("keeps text whole and in order, and numbers frames without a gap, however slow the host is", async () => {
-    const step = fc.record({ lane: fc.nat(2), text: fc.string({ maxLength: 40_000, unit: fc.constantFrom("x", "é") }), field: fc.constantFrom("delta", "reasoningDelta"), turn: fc.boolean(), take: fc.boolean() });
+    const step = fc.record({
+      lane: fc.nat(2),
+      text: fc.string({ maxLength: 40_000, unit: fc.constantFrom("x", "é") }),
+      field: fc.constantFrom("delta", "reasoningDelta"),
+      turn: fc.boolean(),
+      take: fc.boolean(),
+    });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         const host = new SlowHost();

@@ -1,12 +1,313 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WireError } from "../../src/errors.ts";
+import { Connection } from "../../src/store/sqlite/connection.ts";
+import { type Database, loadDriver } from "../../src/store/sqlite/driver.ts";
+import { APPLICATION_ID, migrate, migrations, versionOf } from "../../src/store/sqlite/migrations.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
+import type { Store, StoreOptions } from "../../src/store/store.ts";
 import { describeStore } from "./conformance.ts";
+import { bundleChild, startChild } from "./processes.ts";
+import { session, START_MS, traceRecord, turn, wholeTurn } from "./records.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "store-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 let files = 0;
+const newPath = (): string => join(folder, `${files++}.db`);
+const open = (path: string, more: Partial<StoreOptions> = {}): Promise<Store> => openSqliteStore({ path, keepTraces: 1000, now: () => START_MS, ...more });
+const rawOpen = (path: string): Database => loadDriver().open(path, { readOnly: false });
 
-describeStore("SQLite", (options) => openSqliteStore({ path: join(folder, `${files++}.db`), ...options }));
+/** Makes a file as `version` of our program would have left it. */
+function makeFile(path: string, version: number): void {
+  const database = rawOpen(path);
+  database.exec(`${migrations.join(";")}; PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${version}; PRAGMA journal_mode = WAL`);
+  database.close();
+}
+
+/** What a file and its companions hold, and which there are. */
+function fingerprint(path: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const suffix of ["", "-wal", "-shm", "-journal"]) {
+    if (existsSync(path + suffix)) found[suffix] = createHash("sha256").update(readFileSync(path + suffix)).digest("hex");
+  }
+  return found;
+}
+
+describeStore("SQLite", (options) => openSqliteStore({ path: newPath(), ...options }));
+
+describe("a file of sessions", () => {
+  it("holds after it was closed what it held before", async () => {
+    const path = newPath();
+    const first = await open(path);
+    const created = await first.upsertSession(session("s1", { stageData: { a: 1 } }));
+    await first.upsertSession(session("s2"));
+    await wholeTurn(first, "t1", "s2");
+    const messages = await first.listMessages("s2", { limit: 10 });
+    await first.close();
+    // Everything is in the one file then; what one of the drivers leaves beside it is empty.
+    expect(statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0).toBe(0);
+    const second = await open(path);
+    expect(await second.getSession("s1")).toEqual(created);
+    expect(await second.listMessages("s2", { limit: 10 })).toEqual(messages);
+    expect((await second.listSessions({ limit: 10 })).map((found) => found.sessionId)).toEqual(["s2", "s1"]);
+    await second.close();
+  });
+
+  it("is readable by its owner only, with its companions and the folders that were made for it", async () => {
+    const path = join(folder, "deep", "er", "sessions.db");
+    const store = await open(path);
+    await store.upsertSession(session("s1"));
+    for (const suffix of ["", "-wal", "-shm"]) expect(statSync(path + suffix).mode & 0o777, suffix).toBe(0o600);
+    for (const made of ["deep", "deep/er"]) expect(statSync(join(folder, made)).mode & 0o777, made).toBe(0o700);
+    await store.close();
+    chmodSync(path, 0o644);
+    await (await open(path)).close();
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it("may be one that is empty", async () => {
+    const path = newPath();
+    writeFileSync(path, "");
+    const store = await open(path);
+    await store.upsertSession(session("s1"));
+    await store.close();
+  });
+
+  it("keeps the newest traces only, when it is opened", async () => {
+    const path = newPath();
+    const first = await open(path);
+    await Promise.all(Array.from({ length: 1300 }, (_, index) => first.saveTrace(traceRecord(`tr${index}`))));
+    await first.close();
+    const second = await open(path, { keepTraces: 20 });
+    const { items, nextCursor } = await second.listTraces({ limit: 100 });
+    expect([items.length, items[0]?.traceId, items.at(-1)?.traceId, nextCursor]).toEqual([20, "tr1299", "tr1280", undefined]);
+    await second.close();
+  });
+
+  it("answers from an index, whatever is asked for", async () => {
+    const path = newPath();
+    await (await open(path)).close();
+    const asked: string[] = [];
+    const database = rawOpen(path);
+    const spied: Database = { exec: (sql) => database.exec(sql), close: () => database.close(), prepare: (sql) => (asked.push(sql), database.prepare(sql)) };
+    const { Sessions } = await import("../../src/store/sqlite/sessions.ts");
+    const { Traces } = await import("../../src/store/sqlite/traces.ts");
+    const { Turns } = await import("../../src/store/sqlite/turns.ts");
+    const connection = new Connection(spied);
+    const sessions = new Sessions(connection, () => START_MS);
+    const traces = new Traces(connection);
+    const turns = new Turns(connection, sessions, traces, () => START_MS);
+    sessions.upsert(session("s1"));
+    turns.begin(turn("t1", "s1"), "me");
+    turns.append("t1", { text: "x", reasoning: "" });
+    turns.interrupt("me");
+    turns.messages("s1", { limit: 1 });
+    turns.history("s1", "t1");
+    for (const userId of [undefined, "u"]) {
+      for (const chatId of [undefined, "c"]) for (const activeOnly of [undefined, true]) sessions.list({ userId, chatId, activeOnly, limit: 1, after: "s1" });
+    }
+    for (const sessionId of [undefined, "s1"]) for (const status of [undefined, "error" as const]) traces.list({ sessionId, status, limit: 1 });
+    sessions.delete("s1");
+    for (const sql of asked) {
+      const plan = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all().map((step) => String(step["detail"]));
+      // The list of all traces is a walk along the table; the halves of the list of sessions are scanned when both are found.
+      const walks = plan.filter((step) => /^SCAN/.test(step) && !/^SCAN \(subquery|^SCAN \d+ CONSTANT/.test(step));
+      if (!(sql.includes("FROM traces  ORDER BY"))) expect(walks, sql).toEqual([]);
+      if (!sql.includes("UNION ALL")) expect(plan.filter((step) => step.includes("TEMP B-TREE")), sql).toEqual([]);
+    }
+    expect(asked.length).toBeGreaterThan(20);
+    connection.close();
+  });
+
+  it("lists its first and its last page equally fast with 10,000 sessions", async () => {
+    const store = await open(newPath());
+    await Promise.all(Array.from({ length: 10_000 }, (_, index) => store.upsertSession(session(`s${index}`, { userId: `u${index % 2}`, chatId: `c${index % 5}` }))));
+    let found = 0;
+    for (let page = await store.listSessions({ limit: 1000, userId: "u1" }); page.length > 0; ) {
+      found += page.length;
+      page = await store.listSessions({ limit: 1000, userId: "u1", after: page.at(-1)?.sessionId });
+    }
+    expect(found).toBe(5000);
+    expect((await store.listSessions({ limit: 3, userId: "u1", chatId: "c3", after: "s33" })).map((one) => one.sessionId)).toEqual(["s23", "s13", "s3"]);
+    await store.close();
+  });
+});
+
+describe("a file that is not for us", () => {
+  async function refusal(path: string): Promise<unknown> {
+    const before = fingerprint(path);
+    const error: unknown = await open(path).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(fingerprint(path)).toEqual(before);
+    expect(error).toBeInstanceOf(WireError);
+    const wire = (error as WireError).toWire();
+    expect(wire.kind).toBe("storage");
+    expect(wire.message).not.toContain(folder);
+    return wire.data?.["reason"];
+  }
+
+  it("is refused and left as it is when a newer version has written it", async () => {
+    const path = newPath();
+    makeFile(path, migrations.length + 1);
+    expect(await refusal(path)).toBe("newer");
+    makeFile(`${path}2`, migrations.length);
+    await (await open(`${path}2`)).close();
+  });
+
+  it("is refused and left as it is when only the log of a crash says that it is newer", async () => {
+    const origin = newPath();
+    const path = newPath();
+    makeFile(origin, migrations.length);
+    const database = rawOpen(origin);
+    database.exec(`PRAGMA user_version = ${migrations.length + 1}`);
+    for (const suffix of ["", "-wal", "-shm"]) copyFileSync(origin + suffix, path + suffix);
+    database.close();
+    expect(readFileSync(path).readUInt32BE(60)).toBe(migrations.length);
+    const before = fingerprint(path);
+    await expect(open(path)).rejects.toMatchObject({ errorName: "storage", data: { reason: "newer" } });
+    const { "-shm": _, ...after } = fingerprint(path);
+    expect(after).toEqual({ "": before[""], "-wal": before["-wal"] });
+  });
+
+  it("is refused and left as it is when it is the database of another program", async () => {
+    const path = newPath();
+    const database = rawOpen(path);
+    database.exec("PRAGMA journal_mode = WAL; CREATE TABLE bookmarks (url TEXT); INSERT INTO bookmarks VALUES ('x')");
+    database.close();
+    expect(await refusal(path)).toBe("foreign");
+  });
+
+  it("is refused and left as it is when it is no database, or the first page is lost", async () => {
+    const path = newPath();
+    writeFileSync(path, "Dear diary, ".repeat(1000));
+    expect(await refusal(path)).toBe("corrupt");
+    writeFileSync(path, "short");
+    expect(await refusal(path)).toBe("corrupt");
+  });
+
+  it("is refused and left as it is when it was cut off", async () => {
+    const path = newPath();
+    const store = await open(path);
+    for (let index = 0; index < 50; index++) await wholeTurn(store, `t${index}`, (await store.upsertSession(session("s1"))).sessionId);
+    await store.close();
+    truncateSync(path, 8192);
+    expect(await refusal(path)).toBe("corrupt");
+  });
+
+  it("that is damaged further inside gives a corrupt error when the damage is met, and no crash", async () => {
+    const path = newPath();
+    const store = await open(path);
+    await store.upsertSession(session("s1"));
+    for (let index = 0; index < 50; index++) await wholeTurn(store, `t${index}`, "s1", "x".repeat(2000));
+    await store.close();
+    const bytes = readFileSync(path);
+    bytes.fill(0x5a, 4096 * 2);
+    writeFileSync(path, bytes);
+    const error: unknown = await (async () => {
+      const opened = await open(path);
+      try {
+        await opened.listMessages("s1", { limit: 1000 });
+      } finally {
+        await opened.close();
+      }
+    })().catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ errorName: "storage", data: { reason: "corrupt" } });
+  });
+
+  it("is an error in plain words when it is a folder, or below a file", async () => {
+    const path = newPath();
+    mkdirSync(path);
+    await expect(open(path)).rejects.toMatchObject({ errorName: "storage", data: { reason: "io" } });
+    const file = newPath();
+    writeFileSync(file, "");
+    await expect(open(join(file, "x.db"))).rejects.toMatchObject({ errorName: "storage", data: { reason: "io" } });
+  });
+});
+
+describe("the driver", () => {
+  it.skipIf(process.versions["sqlite"] !== undefined)("that is missing is an error that says what to install", async () => {
+    const child = startChild(await bundleChild(folder), ["openOnly", newPath(), "s1"], "unset NODE_PATH");
+    const told = await child.said("failed");
+    expect(told).toContain('"reason":"unavailable"');
+    expect(told).toContain("install the optional dependency @photostructure/sqlite");
+    expect(await child.ended).toBe(1);
+  });
+});
+
+describe("migrations", () => {
+  it("lead an older file to the newest version, once, and take themselves back when they fail", async () => {
+    const path = newPath();
+    const store = await open(path);
+    await store.upsertSession(session("s1"));
+    await store.close();
+    const connection = new Connection(rawOpen(path));
+    const next = [...migrations, "ALTER TABLE sessions ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'"];
+    expect(() => migrate(connection, [...next, "CREATE TABLE t (a); SELECT * FROM missing"])).toThrow();
+    expect(versionOf(connection)).toBe(1);
+    migrate(connection, next);
+    migrate(connection, next);
+    expect(connection.get("SELECT session_id, colour FROM sessions")).toEqual({ session_id: "s1", colour: "blue" });
+    expect(versionOf(connection, 2)).toBe(2);
+    expect(() => versionOf(connection, 1)).toThrow(expect.objectContaining({ data: { reason: "newer" } }));
+    connection.close();
+    await expect(open(path)).rejects.toMatchObject({ data: { reason: "newer" } });
+  });
+});
+
+describe("a disk", () => {
+  let bundle = "";
+  beforeAll(async () => {
+    bundle = await bundleChild(folder);
+  });
+
+  it("that is full fails what does not fit, keeps what was acknowledged, and works again when there is room", async () => {
+    const path = newPath();
+    const store = await open(path, { maxPages: 270 });
+    await store.upsertSession(session("s1", { stageData: { text: "x".repeat(200_000) } }));
+    const large = { text: "x".repeat(900_000) };
+    const full = { errorName: "storage", data: { reason: "disk_full" } };
+    await expect(store.upsertSession(session("s2", { stageData: large }))).rejects.toMatchObject(full);
+    expect(store.health()).toMatchObject({ status: "error", message: expect.stringContaining("full") });
+    const together = await Promise.allSettled([store.upsertSession(session("s3")), store.upsertSession(session("s4", { stageData: large }))]);
+    expect(together[1]).toMatchObject({ status: "rejected", reason: full });
+    await store.deleteSession("s1");
+    await store.upsertSession(session("s5", { stageData: large }));
+    expect(store.health().status).toBe("ok");
+    const ids = (await store.listSessions({ limit: 10 })).map((found) => found.sessionId);
+    expect(ids).toEqual(together[0].status === "fulfilled" ? ["s5", "s3"] : ["s5"]);
+    await store.close();
+  });
+
+  it.skipIf(process.platform === "win32")("that refuses a write fails it in plain words, and what was acknowledged stays", async () => {
+    const path = newPath();
+    await (await open(path)).close();
+    const child = startChild(bundle, ["fill", path], "ulimit -f 1000");
+    const told = JSON.parse(await child.said("{")) as { kind: string; message: string; data: { reason: string }; survivors: number; round: number; health: string };
+    expect(await child.ended).toBe(0);
+    expect(told).toMatchObject({ kind: "storage", health: "ok", data: { reason: expect.stringMatching(/^(io|disk_full)$/) } });
+    expect(told.survivors).toBe(told.round + 1);
+    const store = await open(path);
+    expect(await store.listSessions({ limit: 1000 })).toHaveLength(told.survivors);
+    await store.close();
+  });
+
+  it("that holds the file read-only fails writes as readonly, and reads go on", async () => {
+    const path = newPath();
+    await (await open(path)).close();
+    const store = await open(path);
+    await store.upsertSession(session("s1"));
+    // A second connection that may only read stands for the file system: root may write anywhere.
+    const readOnly = new Connection(loadDriver().open(path, { readOnly: true }));
+    const { Commits } = await import("../../src/store/sqlite/commits.ts");
+    const commits = new Commits({ connection: readOnly, busyDeadlineMs: 1000, observe: () => {} });
+    await expect(commits.write(() => readOnly.run("DELETE FROM sessions"))).rejects.toMatchObject({ errorName: "storage", data: { reason: "readonly" } });
+    expect(await commits.read(() => readOnly.get("SELECT count(*) AS n FROM sessions"))).toEqual({ n: 1 });
+    readOnly.close();
+    await store.close();
+  });
+});

@@ -15,7 +15,7 @@ export interface ModelServer {
   readonly port: number;
   /** In the order in which they arrived. */
   readonly requests: readonly SeenRequest[];
-  /** Connections accepted so far. */
+  /** Connections accepted so far; with `tls`, those whose handshake was completed. */
   readonly connections: number;
   /** Resolves with the next request that has not been awaited yet; the first call gives the first request. */
   nextRequest(): Promise<SeenRequest>;

@@ -32,7 +32,11 @@ const PATIENCE_MS = 15_000;
 
 /** A real sidecar process, as a host sees it. It is killed when the test is over. */
 export class TestSidecar {
-  readonly child: ChildProcess & { stdin: NonNullable<ChildProcess["stdin"]>; stdout: NonNullable<ChildProcess["stdout"]>; stderr: NonNullable<ChildProcess["stderr"]> };
+  readonly child: ChildProcess & {
+    stdin: NonNullable<ChildProcess["stdin"]>;
+    stdout: NonNullable<ChildProcess["stdout"]>;
+    stderr: NonNullable<ChildProcess["stderr"]>;
+  };
   /** Every line of stdout, in order, parsed. */
   readonly frames: (Frame | Frame[])[] = [];
   readonly lines: string[] = [];
@@ -44,11 +48,15 @@ export class TestSidecar {
   #exited: Exit | undefined;
 
   constructor(options: SpawnSidecarOptions) {
-    this.child = spawn(process.execPath, [...(options.nodeArgs ?? []), join(root, "bin/steerable-sidecar.js"), ...(options.args ?? ["--storage-path", ":memory:"])], {
-      stdio: ["pipe", "pipe", "pipe"],
-      env: { ...cleanEnv(), ...options.env },
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    }) as TestSidecar["child"];
+    this.child = spawn(
+      process.execPath,
+      [...(options.nodeArgs ?? []), join(root, "bin/steerable-sidecar.js"), ...(options.args ?? ["--storage-path", ":memory:"])],
+      {
+        stdio: ["pipe", "pipe", "pipe"],
+        env: { ...cleanEnv(), ...options.env },
+        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      },
+    ) as TestSidecar["child"];
     this.child.stdin.on("error", () => undefined);
     this.child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.stderr += text;
@@ -134,9 +142,13 @@ export class TestSidecar {
       };
       const watch = () => {
         if (condition()) finish(resolve);
-        else if (this.#exited !== undefined) finish(() => reject(new Error(`the sidecar ended (${JSON.stringify(this.#exited)}) before ${what}; stderr: ${this.stderr.slice(-2000)}`)));
+        else if (this.#exited !== undefined)
+          finish(() => reject(new Error(`the sidecar ended (${JSON.stringify(this.#exited)}) before ${what}; stderr: ${this.stderr.slice(-2000)}`)));
       };
-      const timer = setTimeout(() => finish(() => reject(new Error(`waited in vain for ${what}; stdout: ${this.lines.slice(-5).join("\n")}; stderr: ${this.stderr.slice(-2000)}`))), PATIENCE_MS);
+      const timer = setTimeout(
+        () => finish(() => reject(new Error(`waited in vain for ${what}; stdout: ${this.lines.slice(-5).join("\n")}; stderr: ${this.stderr.slice(-2000)}`))),
+        PATIENCE_MS,
+      );
       this.#watchers.add(watch);
     });
   }
@@ -149,7 +161,10 @@ export class TestSidecar {
 
   /** The terminal of a stream. */
   terminal(streamId: string): Promise<Frame> {
-    return this.frame((frame) => (frame.method === "stream.done" || frame.method === "stream.error") && frame.params?.["streamId"] === streamId, `the terminal of ${streamId}`);
+    return this.frame(
+      (frame) => (frame.method === "stream.done" || frame.method === "stream.error") && frame.params?.["streamId"] === streamId,
+      `the terminal of ${streamId}`,
+    );
   }
 
   /** All notifications of a stream so far. */
@@ -165,7 +180,7 @@ export class TestSidecar {
   }
 
   #changed(): void {
-    for (const watch of [...this.#watchers]) watch();
+    for (const watch of this.#watchers) watch();
   }
 }
 

@@ -61,7 +61,8 @@ describe("a frame", () => {
 
   it("has its id echoed exactly, as the same type, even beyond 2^53", async () => {
     const sidecar = await startSidecar();
-    for (const id of ["0", "-1", "9007199254740993", "-9223372036854775808", '""', '"1"', '"a\\u2028\\"b"']) sidecar.sendRaw(`{"jsonrpc":"2.0","id":${id},"method":"system.ping"}\n`);
+    for (const id of ["0", "-1", "9007199254740993", "-9223372036854775808", '""', '"1"', '"a\\u2028\\"b"'])
+      sidecar.sendRaw(`{"jsonrpc":"2.0","id":${id},"method":"system.ping"}\n`);
     await sidecar.until(() => sidecar.lines.length === 8, "seven replies");
     const ids = sidecar.lines.slice(1).map((line) => /^\{"jsonrpc":"2.0","id":(.*),"result":/.exec(line)?.[1]);
     expect(ids).toEqual(["0", "-1", "9007199254740993", "-9223372036854775808", '""', '"1"', '"a\\u2028\\"b"']);
@@ -96,7 +97,8 @@ describe("a frame", () => {
 
   it("deeper than the cap is refused under its id, even a hundred thousand levels deep", async () => {
     const sidecar = await startSidecar();
-    const nested = (id: string, levels: number) => `{"jsonrpc":"2.0","id":"${id}","method":"system.ping","params":{"x":${"[".repeat(levels)}${"]".repeat(levels)}}}\n`;
+    const nested = (id: string, levels: number) =>
+      `{"jsonrpc":"2.0","id":"${id}","method":"system.ping","params":{"x":${"[".repeat(levels)}${"]".repeat(levels)}}}\n`;
     sidecar.sendRaw(nested("at the cap", 254));
     sidecar.sendRaw(nested("one more", 255));
     sidecar.sendRaw(nested("absurd", 100_000));
@@ -158,7 +160,9 @@ describe("a batch", () => {
 describe("an id that is still in flight", () => {
   it("cannot be used again, and the first request is answered all the same", async () => {
     const sidecar = await startSidecar();
-    sidecar.sendRaw(`${JSON.stringify({ jsonrpc: "2.0", id: "same", method: "agent.session.create", params: { chatId: "a" } })}\n${JSON.stringify({ jsonrpc: "2.0", id: "same", method: "agent.session.create", params: { chatId: "b" } })}\n`);
+    sidecar.sendRaw(
+      `${JSON.stringify({ jsonrpc: "2.0", id: "same", method: "agent.session.create", params: { chatId: "a" } })}\n${JSON.stringify({ jsonrpc: "2.0", id: "same", method: "agent.session.create", params: { chatId: "b" } })}\n`,
+    );
     await sidecar.until(() => sidecar.frames.length === 3, "two replies");
     const replies = sidecar.frames.slice(1) as { id: string; result?: { chatId: string }; error?: { code: number } }[];
     expect(replies.map((reply) => reply.id)).toEqual(["same", "same"]);

@@ -22,7 +22,10 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     if (!name.startsWith(PREFIX) || value === undefined || value === "") continue;
     const leaf = byVariable.get(name);
     if (leaf === undefined) {
-      const close = nearest(name.slice(PREFIX.length), [...byVariable.keys()].map((known) => known.slice(PREFIX.length)));
+      const close = nearest(
+        name.slice(PREFIX.length),
+        [...byVariable.keys()].map((known) => known.slice(PREFIX.length)),
+      );
       warnings.push(`the variable ${name} is ignored: it belongs to no key${close === undefined ? "" : ` (did you mean ${PREFIX}${close}?)`}`);
       continue;
     }

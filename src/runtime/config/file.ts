@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
-import type { Document, LineCounter } from "yaml";
-import { isSecretKey, registerSecret } from "../../redact.ts";
+import type { Document } from "yaml";
+import { isSecretKey, redactText, registerSecret } from "../../redact.ts";
 import { isLayer, type Layer, mapValues } from "./layers.ts";
 import { type Leaf, leaves, readText } from "./schema.ts";
 import { ConfigError, oneLine } from "./source.ts";
@@ -29,7 +29,7 @@ export async function readConfigFile(file: string, source: { cwd: string; env: R
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: true, logLevel: "error" });
   const errorOn = (offset: number, reason: string): ConfigError => {
     const { line, col } = lines.linePos(offset);
-    return new ConfigError(`${named(file)}: line ${Math.max(1, line)}, column ${Math.max(1, col)}: ${oneLine(reason)}`);
+    return new ConfigError(`${named(file)}: line ${Math.max(1, line)}, column ${Math.max(1, col)}: ${redactText(oneLine(reason)).slice(0, 400)}`);
   };
   const fault = document.errors[0] ?? document.warnings[0];
   if (fault !== undefined) throw errorOn(fault.pos[0], faultInWords(fault));
@@ -104,7 +104,8 @@ interface Filling {
 /** A value with its placeholders replaced; undefined leaves the key out. An empty value (`key:`) says nothing either. */
 function filledIn(value: unknown, filling: Filling): unknown {
   if (value === null) return undefined;
-  if (Array.isArray(value)) return value.map((item, index) => filledIn(item, { ...filling, at: [...filling.at, String(index)] })).filter((item) => item !== undefined);
+  if (Array.isArray(value))
+    return value.map((item, index) => filledIn(item, { ...filling, at: [...filling.at, String(index)] })).filter((item) => item !== undefined);
   if (isLayer(value)) return mapValues(value, (item, at) => filledIn(item, { ...filling, at }), filling.at);
   if (typeof value !== "string") return value;
 

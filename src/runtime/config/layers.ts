@@ -44,11 +44,10 @@ export function withValue(layer: Layer, [key, ...rest]: readonly string[], value
 
 /** The layer with every single value passed through `change`; what comes back undefined is left out. */
 export function mapValues(layer: Layer, change: (value: unknown, path: readonly string[]) => unknown, at: readonly string[] = []): Layer {
-  const out: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(layer)) {
+  const entries = Object.entries(layer).map(([key, value]) => {
     const path = [...at, key];
-    const changed = isLayer(value) ? mapValues(value, change, path) : change(value, path);
-    if (changed !== undefined) out[key] = changed;
-  }
-  return out;
+    return [key, isLayer(value) ? mapValues(value, change, path) : change(value, path)] as const;
+  });
+  // From entries, not by assignment: a key `__proto__` that nobody has refused yet must stay a key.
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 }

@@ -29,6 +29,10 @@ export class Connection {
     this.database.exec(sql);
   }
 
+  /**
+   * The package cannot finalize statements: its files stay open until they are collected as garbage,
+   * and an empty log may stay behind. That is as harmless as a process that was killed.
+   */
   close(): void {
     if (!this.isOpen) return;
     this.isOpen = false;

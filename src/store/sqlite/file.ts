@@ -66,9 +66,10 @@ function expectedSize(header: Buffer): number {
 function readHeader(path: string): { header: Buffer; size: number } {
   const file = openSync(path, "r");
   try {
+    // The size comes first: a file that another process fills in between must not look like a short one.
+    const { size } = fstatSync(file);
     const header = Buffer.alloc(HEADER_BYTES);
-    const length = readSync(file, header, 0, HEADER_BYTES, 0);
-    return { header: header.subarray(0, length), size: fstatSync(file).size };
+    return { header: header.subarray(0, readSync(file, header, 0, HEADER_BYTES, 0)), size };
   } finally {
     closeSync(file);
   }

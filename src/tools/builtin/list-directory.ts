@@ -78,7 +78,7 @@ async function firstByName(place: string, signal: AbortSignal): Promise<{ first:
   let kept: Dirent[] = [];
   let seen = 0;
   const keepFirst = () => {
-    kept = kept.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)).slice(0, MOST_ENTRIES);
+    kept = kept.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)).slice(0, MOST_ENTRIES);
   };
   for await (const entry of await opendir(place, { bufferSize: 256 })) {
     signal.throwIfAborted();

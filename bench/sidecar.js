@@ -1,0 +1,40 @@
+/** The sidecar that was built, as a host sees it. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Peer } from "./peer.js";
+
+const root = join(import.meta.dirname, "..");
+const program = join(root, "bin/steerable-sidecar.js");
+export const bundle = join(root, "dist/sidecar.js");
+
+/** Databases of this run. */
+const folder = mkdtempSync(join(tmpdir(), "sidecar-bench-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+let databases = 0;
+
+/** Spawns a sidecar with a database file of its own. */
+export function spawnSidecar() {
+  return new Peer([program, "--storage-path", join(folder, `${++databases}.db`)]);
+}
+
+/** The same, once it has said that it is ready. */
+export async function readySidecar() {
+  const sidecar = spawnSidecar();
+  await sidecar.lines(1);
+  return sidecar;
+}
+
+/** A request as a line. */
+export function request(id, method, params) {
+  return `${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`;
+}
+
+/** Sends one request to a sidecar that has nothing else to say; resolves with its result. */
+export async function call(sidecar, method, params) {
+  const answered = sidecar.lines(1);
+  await sidecar.write([request(1, method, params)]);
+  const reply = JSON.parse((await answered)[0]);
+  if (reply.id !== 1 || !("result" in reply)) throw new Error(`${method} was answered with ${JSON.stringify(reply)}`);
+  return reply.result;
+}

@@ -1,0 +1,92 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { bundleChild, startChild } from "./processes.ts";
+import { session, START_MS, turn } from "./records.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "store-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let files = 0;
+const newPath = (): string => join(folder, `${files++}.db`);
+const options = { keepTraces: 1000, now: () => START_MS };
+let bundle = "";
+beforeAll(async () => {
+  bundle = await bundleChild(folder);
+});
+
+describe("a file that another process uses", () => {
+  it("may be made by several at the same moment", { timeout: 60_000 }, async () => {
+    for (let round = 0; round < 5; round++) {
+      const path = newPath();
+      const children = ["a", "b", "c", "d"].map((name) => startChild(bundle, ["openOnly", path, name]));
+      expect(await Promise.all(children.map((child) => child.ended)), children.flatMap((child) => child.lines).join()).toEqual([0, 0, 0, 0]);
+      const store = await openSqliteStore({ path, ...options });
+      expect((await store.listSessions({ limit: 10 })).map((found) => found.sessionId).sort()).toEqual(["a", "b", "c", "d"]);
+      await store.close();
+    }
+  });
+
+  it("takes what both write, without an error", { timeout: 60_000 }, async () => {
+    const path = newPath();
+    const children = ["left", "right"].map((name) => startChild(bundle, ["share", path, name]));
+    expect(await Promise.all(children.map((child) => child.ended)), children.flatMap((child) => child.lines).join()).toEqual([0, 0]);
+    const store = await openSqliteStore({ path, ...options });
+    const all = await store.listSessions({ limit: 1000 });
+    for (const name of ["left", "right"]) expect(all.filter((found) => found.sessionId.startsWith(name))).toHaveLength(200);
+    await store.close();
+  });
+
+  it("is waited for while the event loop goes on; reads do not wait", async () => {
+    const path = newPath();
+    const store = await openSqliteStore({ path, ...options, busyDeadlineMs: 60_000 });
+    await store.upsertSession(session("s1"));
+    const holder = startChild(bundle, ["hold", path]);
+    await holder.said("held");
+    let isDone = false;
+    const write = store.beginTurn(turn("t1", "s1")).then(() => {
+      isDone = true;
+    });
+    // Were the wait a blocking one, this timer could not fire before it ends, and the holder would never be poked.
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(isDone).toBe(false);
+    holder.poke();
+    await holder.said("released");
+    await write;
+    expect((await store.listMessages("s1", { limit: 5 })).items).toHaveLength(1);
+    expect(await holder.ended).toBe(0);
+    await store.close();
+  });
+
+  it("fails writes as busy after the deadline, leaves reads alone, and takes writes again later", async () => {
+    const path = newPath();
+    const store = await openSqliteStore({ path, ...options, busyDeadlineMs: 150 });
+    await store.upsertSession(session("s1"));
+    const holder = startChild(bundle, ["hold", path]);
+    await holder.said("held");
+    expect(await store.getSession("s1")).toMatchObject({ sessionId: "s1" });
+    await expect(store.upsertSession(session("s2"))).rejects.toMatchObject({ errorName: "storage", data: { reason: "busy" }, message: "Another process is holding the session store" });
+    expect(store.health()).toMatchObject({ status: "error" });
+    holder.poke();
+    await holder.ended;
+    await store.upsertSession(session("s2"));
+    expect(store.health()).toMatchObject({ status: "ok" });
+    await store.close();
+  });
+
+  it("does not keep a store from closing", async () => {
+    const path = newPath();
+    const store = await openSqliteStore({ path, ...options, busyDeadlineMs: 100 });
+    const other = await openSqliteStore({ path, ...options });
+    const holder = startChild(bundle, ["hold", path]);
+    await holder.said("held");
+    const write = expect(store.upsertSession(session("s1"))).rejects.toMatchObject({ data: { reason: "busy" } });
+    const otherWrite = expect(other.upsertSession(session("s1"))).rejects.toMatchObject({ data: { reason: "busy" } });
+    await store.close();
+    other.closeSync();
+    await Promise.all([write, otherWrite]);
+    holder.poke();
+    await holder.ended;
+  });
+});
