@@ -2,11 +2,13 @@
  * Builds what is shipped: dist/sidecar.js, one minified file that bin/steerable-sidecar.js runs from
  * a V8 code cache, and the client for Node hosts.
  */
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { rolldown } from "rolldown";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -16,6 +18,7 @@ await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
 await buildSidecar();
 await buildClient();
+await writeClientTypes();
 
 async function buildSidecar() {
   const bundle = await rolldown({
@@ -47,6 +50,12 @@ async function buildClient() {
   await bundle.write({ file: join(dist, "client.mjs"), format: "esm", codeSplitting: false });
   await bundle.write({ file: join(dist, "client.cjs"), format: "cjs", codeSplitting: false });
   await bundle.close();
+}
+
+/** The declarations of the client, and of the contract that its types come from. */
+async function writeClientTypes() {
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  await promisify(execFile)(process.execPath, [tsc, "-p", join(root, "build/tsconfig.client.json")]);
 }
 
 /**

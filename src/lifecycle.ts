@@ -19,7 +19,7 @@ export interface Ending {
 /** 0: in order. 3: a turn was still live when the host went away or a signal came. */
 const OK = 0;
 const TURN_CUT_OFF = 3;
-/** Longest wait for a host to take the last lines when the exit is to be immediate. Milliseconds. */
+/** Longest wait for a host to take the last lines when the exit is immediate, or the grace period is over. Milliseconds. */
 const LAST_WORDS_MS = 250;
 /** How often the parent is looked for. Milliseconds. */
 const PARENT_WATCH_MS = 1000;
@@ -34,6 +34,8 @@ export class Lifecycle {
   readonly #parts: Ending;
   #draining: Promise<void> | undefined;
   #exiting = false;
+  /** When the grace period is over; set when the ending begins. */
+  #deadline: number | undefined;
 
   constructor(parts: Ending) {
     this.#parts = parts;
@@ -131,11 +133,13 @@ export class Lifecycle {
     return (this.#parts.runs()?.live ?? 0) > 0 ? TURN_CUT_OFF : OK;
   }
 
-  /** Waits for `promise`, but no longer than the grace period. */
+  /** Waits for `promise`, but no longer than until the grace period is over; it counts from the first wait. */
   async #within(promise: Promise<unknown>): Promise<void> {
+    this.#deadline ??= performance.now() + this.#parts.gracePeriodMs();
+    const leftMs = Math.max(this.#deadline - performance.now(), LAST_WORDS_MS);
     let timer: NodeJS.Timeout | undefined;
     const deadline = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#parts.gracePeriodMs());
+      timer = setTimeout(resolve, leftMs);
     });
     const settled = promise.catch((error: unknown) => this.#parts.log.error({ error }, "something failed during the shutdown"));
     await Promise.race([settled, deadline]);

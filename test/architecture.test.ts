@@ -8,7 +8,9 @@ const document = readFileSync(join(root, "ARCHITECTURE.md"), "utf8");
 
 /** The table of floors in ARCHITECTURE.md: rows of `| level | place, place | … |`. */
 const floors = new Map(
-  [...document.matchAll(/^\| (\d) \| ([^|]+) \|/gm)].flatMap(([, level, places]) => [...(places ?? "").matchAll(/`([^`]+)`/g)].map(([, place]) => [place as string, Number(level)] as const)),
+  [...document.matchAll(/^\| (\d) \| ([^|]+) \|/gm)].flatMap(([, level, places]) =>
+    [...(places ?? "").matchAll(/`([^`]+)`/g)].map(([, place]) => [place as string, Number(level)] as const),
+  ),
 );
 
 const files = readdirSync(src, { recursive: true, encoding: "utf8" })
@@ -41,7 +43,11 @@ describe("the structure", () => {
   });
 
   it("has no import that points up", () => {
-    const upward = files.flatMap((file) => importsOf(file).filter((target) => (floorOf(target) ?? 99) > (floorOf(file) ?? -1)).map((target) => `${file} -> ${target}`));
+    const upward = files.flatMap((file) =>
+      importsOf(file)
+        .filter((target) => (floorOf(target) ?? 99) > (floorOf(file) ?? -1))
+        .map((target) => `${file} -> ${target}`),
+    );
     expect(upward).toEqual([]);
   });
 
@@ -65,7 +71,11 @@ describe("the structure", () => {
 
   it("keeps adapters apart: none imports another, and only the registry loads them", () => {
     const adapter = /^(?:providers\/(?:openai|anthropic|echo|scripted)|store\/(?:sqlite|memory)|tools\/builtin)\.ts$/;
-    const found = files.flatMap((file) => importsOf(file).filter((target) => adapter.test(target) && file !== "registry.ts").map((target) => `${file} -> ${target}`));
+    const found = files.flatMap((file) =>
+      importsOf(file)
+        .filter((target) => adapter.test(target) && file !== "registry.ts")
+        .map((target) => `${file} -> ${target}`),
+    );
     expect(found).toEqual([]);
   });
 });

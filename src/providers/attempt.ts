@@ -104,7 +104,9 @@ function login(url: URL): Record<string, string> {
 function encodeBody(body: Readonly<Record<string, unknown>>): string {
   const text = JSON.stringify(body);
   // Half a surrogate pair is written as an escape, which strict servers refuse.
-  return /\\ud[89a-f]/.test(text) ? JSON.stringify(body, (_key, value: unknown) => (typeof value === "string" ? value.replace(/\p{Surrogate}/gu, "\uFFFD") : value)) : text;
+  return /\\ud[89a-f]/.test(text)
+    ? JSON.stringify(body, (_key, value: unknown) => (typeof value === "string" ? value.replace(/\p{Surrogate}/gu, "\uFFFD") : value))
+    : text;
 }
 
 function failureOf(error: unknown): Failure {

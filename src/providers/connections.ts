@@ -22,7 +22,7 @@ export async function connectionsVia(proxy: URL | undefined, connectTimeoutMs: n
 const pools = new Map<string, Dispatcher>();
 
 async function openProxy(proxy: URL, connectTimeoutMs: number): Promise<Dispatcher> {
-  const { connect, Pool, ProxyAgent } = await import("./tunnel.ts");
+  const { ProxyAgent, tunnelPool } = await import("./tunnel.ts");
   const tls = { timeout: connectTimeoutMs };
   return new ProxyAgent({
     ...options(connectTimeoutMs),
@@ -31,8 +31,7 @@ async function openProxy(proxy: URL, connectTimeoutMs: number): Promise<Dispatch
     proxyTunnel: false,
     requestTls: tls,
     proxyTls: tls,
-    // A proxy that never answers CONNECT must not hold its connection for the five minutes of undici.
-    clientFactory: (origin, clientOptions) => Object.assign(new Pool(origin, { ...clientOptions, headersTimeout: connectTimeoutMs }), { connect }),
+    clientFactory: (origin, clientOptions) => tunnelPool(origin, clientOptions, connectTimeoutMs),
   });
 }
 

@@ -12,7 +12,11 @@ export function connectionFailure(error: unknown, url: URL, viaProxy: boolean): 
   if (certificateCode.test(code)) return { kind: "tls_failed", message: `The certificate of ${where} could not be verified (${code})` };
   if (code === NOT_HTTP) return { kind: "malformed_response", message: `${where} does not speak HTTP` };
   if (code === "UND_ERR_HEADERS_OVERFLOW") return { kind: "malformed_response", message: `${where} sent more headers than can be taken` };
-  if (code === "UND_ERR_INVALID_ARG") return { kind: "invalid_params", message: "The request cannot be sent over HTTP: check the API key and the base URL for characters that do not belong there" };
+  if (code === "UND_ERR_INVALID_ARG")
+    return {
+      kind: "invalid_params",
+      message: "The request cannot be sent over HTTP: check the API key and the base URL for characters that do not belong there",
+    };
   return { kind: "connect_failed", message: `Could not connect to ${where}: ${words[code] ?? "the connection failed"}${code === "" ? "" : ` (${code})`}` };
 }
 
@@ -116,7 +120,9 @@ function plainText(body: string): string | undefined {
 function presentable(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   // Redact first: a secret that the cap cuts in two would no longer be recognised.
-  const clean = redactText(text.slice(0, 64 * 1024)).replace(/[\s\p{Cc}\p{Surrogate}]+/gu, " ").trim();
+  const clean = redactText(text.slice(0, 64 * 1024))
+    .replace(/[\s\p{Cc}\p{Surrogate}]+/gu, " ")
+    .trim();
   if (clean === "") return undefined;
   return clean.length > LONGEST_MESSAGE ? `${clean.slice(0, LONGEST_MESSAGE - 1).replace(/[\ud800-\udbff]$/, "")}…` : clean;
 }

@@ -50,7 +50,10 @@ export async function postForStream(post: Post, settings: ProviderSettings, sile
     const target = redirectTarget(exchange, url);
     if (typeof target === "string") return { type: "failure", failure: { kind: "redirect_refused", message: target, status: exchange.status } };
     if (hop === MOST_REDIRECTS) {
-      return { type: "failure", failure: { kind: "redirect_refused", message: `The model server redirected more than ${MOST_REDIRECTS} times`, status: exchange.status } };
+      return {
+        type: "failure",
+        failure: { kind: "redirect_refused", message: `The model server redirected more than ${MOST_REDIRECTS} times`, status: exchange.status },
+      };
     }
     url = target;
   }
@@ -92,7 +95,8 @@ function redirectTarget(exchange: Exchange, from: URL): URL | string {
   if (location === undefined || !URL.canParse(location, from.href)) return `The model server answered ${exchange.status} without a usable address`;
   const target = new URL(location, from);
   // Other statuses would turn the POST into a GET.
-  if (exchange.status !== 307 && exchange.status !== 308) return `The model server redirected with ${exchange.status}, which does not keep the request; check the base URL`;
+  if (exchange.status !== 307 && exchange.status !== 308)
+    return `The model server redirected with ${exchange.status}, which does not keep the request; check the base URL`;
   if (target.origin !== from.origin) return `The model server redirected to another origin (${target.origin}), which is not followed`;
   return target;
 }

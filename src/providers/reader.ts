@@ -84,7 +84,11 @@ export class ResponseReader {
   }
 
   #readDocument(broken: Failure | undefined): void {
-    const value = parseJson(Buffer.concat(this.#document).toString("utf8").replace(/^\uFEFF/, ""));
+    const value = parseJson(
+      Buffer.concat(this.#document)
+        .toString("utf8")
+        .replace(/^\uFEFF/, ""),
+    );
     this.#document = [];
     if (value !== undefined) this.#dialect.document(value, this.#out);
     else if (broken !== undefined) this.#fail(broken);

@@ -19,20 +19,37 @@ const Step = z.union(
   [
     z.strictObject({ delta: z.string() }),
     z.strictObject({ reasoningDelta: z.string() }),
-    z.strictObject({ toolCall: z.strictObject({ id: z.string().min(1).optional(), name: z.string().min(1), arguments: z.record(z.string(), z.unknown()).default({}), argumentsText: z.string().optional() }) }),
+    z.strictObject({
+      toolCall: z.strictObject({
+        id: z.string().min(1).optional(),
+        name: z.string().min(1),
+        arguments: z.record(z.string(), z.unknown()).default({}),
+        argumentsText: z.string().optional(),
+      }),
+    }),
     z.strictObject({ usage: z.strictObject({ promptTokens: count, completionTokens: count, totalTokens: count.optional() }) }),
     z.strictObject({ delayMs: z.int().min(0).max(2_147_483_647) }),
-    z.strictObject({ error: z.strictObject({ kind: FailureKindSchema, message: z.string(), status: z.int().optional(), retryAfterMs: count.optional(), retryable: z.boolean().optional() }) }),
+    z.strictObject({
+      error: z.strictObject({
+        kind: FailureKindSchema,
+        message: z.string(),
+        status: z.int().optional(),
+        retryAfterMs: count.optional(),
+        retryable: z.boolean().optional(),
+      }),
+    }),
     z.strictObject({ finishReason: z.string().min(1) }),
   ],
   "expected one of delta, reasoningDelta, toolCall, usage, delayMs, error, finishReason, with a value of its kind",
 );
 type Step = z.output<typeof Step>;
 
-const Turn = z.strictObject({ events: z.array(Step) }).refine(({ events }) => events.findIndex(isLast) === -1 || events.findIndex(isLast) === events.length - 1, {
-  path: ["events"],
-  message: "nothing may follow an error or a finishReason",
-});
+const Turn = z
+  .strictObject({ events: z.array(Step) })
+  .refine(({ events }) => events.findIndex(isLast) === -1 || events.findIndex(isLast) === events.length - 1, {
+    path: ["events"],
+    message: "nothing may follow an error or a finishReason",
+  });
 const Script = z.strictObject({ turns: z.array(Turn) });
 
 const LONGEST_FILE = 16 * 1024 * 1024;
@@ -54,7 +71,8 @@ async function* play(request: ModelRequest, settings: ProviderSettings, signal: 
       await pause(waitMs, signal);
       if (signal.aborted) return;
       silentMs += step.delayMs;
-      if (silentMs > settings.idleTimeoutMs) return yield [{ type: "failure", failure: { kind: "timeout", message: `The script was silent for longer than ${settings.idleTimeoutMs} ms` } }];
+      if (silentMs > settings.idleTimeoutMs)
+        return yield [{ type: "failure", failure: { kind: "timeout", message: `The script was silent for longer than ${settings.idleTimeoutMs} ms` } }];
       continue;
     }
     silentMs = 0;

@@ -16,6 +16,6 @@ declare module "undici/lib/dispatcher/proxy-agent.js" {
 
 declare module "undici/lib/api/api-connect.js" {
   import type { Dispatcher } from "undici";
-  const connect: Dispatcher["connect"];
+  function connect(this: Dispatcher, request: Dispatcher.ConnectOptions): Promise<Dispatcher.ConnectData>;
   export default connect;
 }

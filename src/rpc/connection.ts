@@ -262,8 +262,10 @@ export class Connection {
       await this.#options.answer(call);
       call.written()?.();
     };
-    // The standard gives a notification no answer, not even an error.
-    run().catch((error: unknown) => this.#options.onFault(error, method));
+    // The standard gives a notification no answer, not even an error; only faults of ours are told.
+    run().catch((error: unknown) => {
+      if (!(error instanceof WireError)) this.#options.onFault(error, method);
+    });
   }
 
   #tooDeep(): WireError {

@@ -14,7 +14,8 @@ export function decodeCursor(kind: CursorKind, cursor: string): number[] {
   const numbers = text.split(".").slice(1).map(Number);
   // Writing it again and comparing catches every other spelling: signs, spaces, exponents, padding.
   const sound = numbers.length === lengths[kind] && numbers.every((number) => Number.isSafeInteger(number) && number >= 0);
-  if (!sound || encodeCursor(kind, numbers) !== cursor) throw fail("invalid_params", { field: "cursor" }, "The cursor is not one that a page of this list gave");
+  if (!sound || encodeCursor(kind, numbers) !== cursor)
+    throw fail("invalid_params", { field: "cursor" }, "The cursor is not one that a page of this list gave");
   return numbers;
 }
 

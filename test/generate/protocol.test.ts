@@ -58,8 +58,10 @@ describe("protocol.md", () => {
   });
 
   it("lists the providers that there are", () => {
+    const rows = protocol.split("\n").map((line) => line.replace(/ +/g, " "));
     for (const { name, aliases, defaultBaseUrl, apiKeyVariable, needsModel } of providers) {
-      const row = protocol.split("\n").find((line) => line.startsWith(`| ${[name, ...aliases].map((alias) => `\`${alias}\``).join(", ")} |`));
+      const names = [name, ...aliases].map((alias) => `\`${alias}\``).join(", ");
+      const row = rows.find((line) => line.startsWith(`| ${names} |`));
       expect(row).toContain(`| ${needsModel ? "yes" : "no"} |`);
       for (const fact of [defaultBaseUrl, apiKeyVariable]) if (fact !== undefined) expect(row).toContain(`\`${fact}\``);
     }

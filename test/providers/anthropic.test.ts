@@ -32,7 +32,13 @@ describe("the request of anthropic", () => {
     expect(seen).toMatchObject({ method: "POST", path: "/v1/messages" });
     expect(seen.headers).toMatchObject({ "x-api-key": "sk-ant-test", "anthropic-version": "2023-06-01" });
     expect(seen.headers).not.toHaveProperty("authorization");
-    expect(seen.json).toEqual({ model: "test-model", messages: [{ role: "user", content: [text("Hello")] }], max_tokens: 8192, temperature: 0.5, stream: true });
+    expect(seen.json).toEqual({
+      model: "test-model",
+      messages: [{ role: "user", content: [text("Hello")] }],
+      max_tokens: 8192,
+      temperature: 0.5,
+      stream: true,
+    });
   });
 
   it("goes to the base URL with or without /v1", async () => {
@@ -46,7 +52,14 @@ describe("the request of anthropic", () => {
       { role: "system", content: "Be brief" },
       user("Weather?"),
       user([text("In"), { type: "text", text: "" }, { type: "text", text: "Berlin" }] as ChatMessage["content"]),
-      { role: "assistant", content: "", toolCalls: [{ id: "functions.get:0", name: "get", arguments: { city: "Berlin" } }, { id: "b", name: "get", arguments: {}, argumentsText: "{oops" }] },
+      {
+        role: "assistant",
+        content: "",
+        toolCalls: [
+          { id: "functions.get:0", name: "get", arguments: { city: "Berlin" } },
+          { id: "b", name: "get", arguments: {}, argumentsText: "{oops" },
+        ],
+      },
       { role: "tool", toolCallId: "functions.get:0", content: "rain" },
       user("and?"),
       { role: "tool", toolCallId: "b", content: "" },
@@ -127,20 +140,42 @@ describe("the request of anthropic", () => {
     [[user([{ type: "image_url", image_url: { url: "data:image/png,%zz" } }])], /well formed/],
     [[{ role: "system", content: [{ type: "image_url", image_url: { url: "https://x.example/a.png" } }] }, user("a")], /system/],
   ] satisfies [ChatMessage[], RegExp][])("that cannot be made is invalid_params: %j", async (messages, message) => {
-    expect(failureIn(await ask(anthropic, { baseUrl: "http://127.0.0.1:9" }, { messages }))).toEqual({ kind: "invalid_params", message: expect.stringMatching(message) });
+    expect(failureIn(await ask(anthropic, { baseUrl: "http://127.0.0.1:9" }, { messages }))).toEqual({
+      kind: "invalid_params",
+      message: expect.stringMatching(message),
+    });
   });
 });
 
 describe("the answer of anthropic", () => {
   it("is reasoning, text, calls, usage and the finish", async () => {
     const events = await told(
-      anthropicStream([{ thinking: "let me " }, { thinking: "see" }, "Hel", "lo", { toolUse: { id: "toolu_1", name: "f", fragments: ["", '{"x"', ":1}"] } }, { toolUse: { id: "toolu_2", name: "g", fragments: [] } }], {
-        stopReason: "tool_use",
-        usage: { input_tokens: 10, cache_creation_input_tokens: 20, cache_read_input_tokens: 30, output_tokens: 1 },
-        outputTokens: 7,
-      }),
+      anthropicStream(
+        [
+          { thinking: "let me " },
+          { thinking: "see" },
+          "Hel",
+          "lo",
+          { toolUse: { id: "toolu_1", name: "f", fragments: ["", '{"x"', ":1}"] } },
+          { toolUse: { id: "toolu_2", name: "g", fragments: [] } },
+        ],
+        {
+          stopReason: "tool_use",
+          usage: { input_tokens: 10, cache_creation_input_tokens: 20, cache_read_input_tokens: 30, output_tokens: 1 },
+          outputTokens: 7,
+        },
+      ),
     );
-    expect(events.map((one) => (one.type === "text" || one.type === "reasoning" ? `${one.type}:${one.text}` : one.type))).toEqual(["reasoning:let me ", "reasoning:see", "text:Hel", "text:lo", "toolCall", "toolCall", "usage", "finish"]);
+    expect(events.map((one) => (one.type === "text" || one.type === "reasoning" ? `${one.type}:${one.text}` : one.type))).toEqual([
+      "reasoning:let me ",
+      "reasoning:see",
+      "text:Hel",
+      "text:lo",
+      "toolCall",
+      "toolCall",
+      "usage",
+      "finish",
+    ]);
     expect(events.slice(4)).toEqual([
       { type: "toolCall", call: { id: "toolu_1", name: "f", arguments: { x: 1 } } },
       { type: "toolCall", call: { id: "toolu_2", name: "g", arguments: {} } },
@@ -193,7 +228,11 @@ describe("the answer of anthropic", () => {
   it("may be tried again when the server was overloaded before it spoke", async () => {
     const error = event("error", { error: { type: "overloaded_error", message: "Overloaded" } });
     const [start = ""] = anthropicStream([]);
-    expect(failureIn(await told([start, error]))).toEqual({ kind: "upstream_error", message: "The model server reported an error: Overloaded", retryable: true });
+    expect(failureIn(await told([start, error]))).toEqual({
+      kind: "upstream_error",
+      message: "The model server reported an error: Overloaded",
+      retryable: true,
+    });
     await server?.close();
     expect(failureIn(await told([...anthropicStream(["Hello"], { stopReason: null, stop: false }), error]))).not.toHaveProperty("retryable");
     await server?.close();
@@ -218,7 +257,12 @@ describe("the answer of anthropic", () => {
   });
 
   it("may be one JSON document", async () => {
-    const message = { type: "message", content: [{ type: "thinking", thinking: "hm" }, text("Hi"), { type: "tool_use", id: "t", name: "f", input: { x: 1 } }], stop_reason: "tool_use", usage: { input_tokens: 1, output_tokens: 2 } };
+    const message = {
+      type: "message",
+      content: [{ type: "thinking", thinking: "hm" }, text("Hi"), { type: "tool_use", id: "t", name: "f", input: { x: 1 } }],
+      stop_reason: "tool_use",
+      usage: { input_tokens: 1, output_tokens: 2 },
+    };
     server = await startModelServer((_request, answer) => answer.respond(200, message));
     expect(await ask(anthropic, { baseUrl: server.url })).toEqual([
       { type: "reasoning", text: "hm" },
@@ -254,7 +298,10 @@ describe("anthropic against a mock of the real API", () => {
     const events = await ask(anthropic, settings(), { messages: [user("hello")] });
     expect(textIn(events, "reasoning")).toBe("They greet me.");
     expect(textIn(events)).toBe("Hi there, how are you? 👋");
-    expect(events.slice(-2)).toEqual([{ type: "usage", usage: expect.objectContaining({ totalTokens: expect.any(Number) }) }, { type: "finish", reason: "stop" }]);
+    expect(events.slice(-2)).toEqual([
+      { type: "usage", usage: expect.objectContaining({ totalTokens: expect.any(Number) }) },
+      { type: "finish", reason: "stop" },
+    ]);
   });
 
   it("gets tool calls, and an answer to their results", async () => {
@@ -263,12 +310,20 @@ describe("anthropic against a mock of the real API", () => {
     expect(events.filter((one) => one.type === "toolCall")).toMatchObject([{ call: { name: "get_weather", arguments: { city: "Berlin" } } }]);
     expect(events.at(-1)).toEqual({ type: "finish", reason: "tool_calls" });
 
-    const messages: ChatMessage[] = [user("weather"), { role: "assistant", content: "", toolCalls: [{ id: "toolu_1", name: "get_weather", arguments: {} }] }, { role: "tool", toolCallId: "toolu_1", content: "rain" }];
+    const messages: ChatMessage[] = [
+      user("weather"),
+      { role: "assistant", content: "", toolCalls: [{ id: "toolu_1", name: "get_weather", arguments: {} }] },
+      { role: "tool", toolCallId: "toolu_1", content: "rain" },
+    ];
     expect(textIn(await ask(anthropic, settings(), { messages, tools }))).toBe("It rains.");
   });
 
   it("tells errors", async () => {
     mock.nextRequestError(529, { message: "Overloaded", type: "overloaded_error" });
-    expect(failureIn(await ask(anthropic, settings(), { messages: [user("hello")] }))).toMatchObject({ kind: "upstream_failed", status: 529, message: expect.stringContaining("Overloaded") });
+    expect(failureIn(await ask(anthropic, settings(), { messages: [user("hello")] }))).toMatchObject({
+      kind: "upstream_failed",
+      status: 529,
+      message: expect.stringContaining("Overloaded"),
+    });
   });
 });

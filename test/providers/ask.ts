@@ -13,7 +13,12 @@ export function settingsOf(settings: Partial<ProviderSettings> = {}): ProviderSe
 }
 
 /** Everything that a provider says to one request. */
-export async function ask(provider: Provider, settings: Partial<ProviderSettings>, request: Partial<ModelRequest> = {}, signal = new AbortController().signal): Promise<ModelEvent[]> {
+export async function ask(
+  provider: Provider,
+  settings: Partial<ProviderSettings>,
+  request: Partial<ModelRequest> = {},
+  signal = new AbortController().signal,
+): Promise<ModelEvent[]> {
   const events: ModelEvent[] = [];
   for await (const batch of provider.stream(requestOf(request), settingsOf(settings), signal)) events.push(...batch);
   return events;
@@ -35,7 +40,8 @@ export function joined(events: readonly ModelEvent[]): ModelEvent[] {
   const out: ModelEvent[] = [];
   for (const event of events) {
     const last = out.at(-1);
-    if ((event.type === "text" || event.type === "reasoning") && last?.type === event.type) out[out.length - 1] = { type: event.type, text: last.text + event.text };
+    if ((event.type === "text" || event.type === "reasoning") && last?.type === event.type)
+      out[out.length - 1] = { type: event.type, text: last.text + event.text };
     else out.push(event);
   }
   return out;

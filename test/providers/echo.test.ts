@@ -5,12 +5,25 @@ import { ask, requestOf, settingsOf, textIn } from "./ask.ts";
 
 describe("echo", () => {
   it("answers with the last user message, then usage, then the finish", async () => {
-    const events = await ask(echo, {}, { messages: [
-      { role: "system", content: "Be brief" },
-      { role: "user", content: "first" },
-      { role: "assistant", content: "first" },
-      { role: "user", content: [{ type: "text", text: "the quick " }, { type: "image_url", image_url: { url: "https://x.example/a.png" } }, { type: "text", text: "brown fox" }] },
-    ] });
+    const events = await ask(
+      echo,
+      {},
+      {
+        messages: [
+          { role: "system", content: "Be brief" },
+          { role: "user", content: "first" },
+          { role: "assistant", content: "first" },
+          {
+            role: "user",
+            content: [
+              { type: "text", text: "the quick " },
+              { type: "image_url", image_url: { url: "https://x.example/a.png" } },
+              { type: "text", text: "brown fox" },
+            ],
+          },
+        ],
+      },
+    );
     expect(textIn(events)).toBe("the quick brown fox");
     expect(events.filter((event) => event.type === "text").length).toBeGreaterThan(2);
     expect(events.slice(-2)).toEqual([

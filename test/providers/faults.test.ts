@@ -35,7 +35,9 @@ describe("failures of the connection", () => {
   });
 
   it("names the proxy when there is one, and does not try again without a password", () => {
-    expect(connectionFailure(coded("ECONNREFUSED"), url, true).message).toBe("Could not connect to models.example:8443 through the proxy: connection refused (ECONNREFUSED)");
+    expect(connectionFailure(coded("ECONNREFUSED"), url, true).message).toBe(
+      "Could not connect to models.example:8443 through the proxy: connection refused (ECONNREFUSED)",
+    );
     const login = Object.assign(new Error("Proxy response (407) !== 200 when HTTP Tunneling"), { code: "UND_ERR_ABORTED" });
     expect(connectionFailure(login, url, true)).toMatchObject({ kind: "connect_failed", retryable: false });
   });
@@ -62,7 +64,12 @@ describe("failures by status", () => {
     [503, "upstream_failed", undefined],
     [529, "upstream_failed", undefined],
   ])("%i is %s", (status, kind, retryable) => {
-    expect(statusFailure(status, "", undefined, now)).toEqual({ kind, status, message: expect.stringContaining(`(${status})`), ...(retryable === undefined ? {} : { retryable }) });
+    expect(statusFailure(status, "", undefined, now)).toEqual({
+      kind,
+      status,
+      message: expect.stringContaining(`(${status})`),
+      ...(retryable === undefined ? {} : { retryable }),
+    });
   });
 
   it("does not try again when the account has no credit", () => {
@@ -75,9 +82,12 @@ describe("failures by status", () => {
     expect(statusFailure(400, "", "3", now)).not.toHaveProperty("retryAfterMs");
   });
 
-  it.each(["-1", "61", "1e3", "NaN", "Infinity", "soon", "", "Thu, 01 Jan 2026 09:59:59 GMT", "Fri, 02 Jan 2026 10:00:00 GMT", "9".repeat(400)])("leaves out a Retry-After of %s", (value) => {
-    expect(waitOf(value, now)).toBeUndefined();
-  });
+  it.each(["-1", "61", "1e3", "NaN", "Infinity", "soon", "", "Thu, 01 Jan 2026 09:59:59 GMT", "Fri, 02 Jan 2026 10:00:00 GMT", "9".repeat(400)])(
+    "leaves out a Retry-After of %s",
+    (value) => {
+      expect(waitOf(value, now)).toBeUndefined();
+    },
+  );
 
   it("accepts the ends of the range", () => {
     expect([waitOf("0", now), waitOf(" 60 ", now), waitOf("0.5", now)]).toEqual([0, 60_000, 500]);

@@ -28,7 +28,10 @@ async function sent(request: Partial<ModelRequest>, settings: Partial<ProviderSe
 const data = (value: unknown) => `data: ${JSON.stringify(value)}\n\n`;
 const choice = (delta: object, finish_reason: string | null = null) => data({ choices: [{ index: 0, delta, finish_reason }] });
 const DONE = "data: [DONE]\n\n";
-const tool: ToolDescriptor = { type: "function", function: { name: "get_weather", description: "Weather", parameters: { type: "object", properties: { city: { type: "string" } } } } };
+const tool: ToolDescriptor = {
+  type: "function",
+  function: { name: "get_weather", description: "Weather", parameters: { type: "object", properties: { city: { type: "string" } } } },
+};
 
 describe("the request of openai", () => {
   it("is a streamed chat completion with usage", async () => {
@@ -55,8 +58,22 @@ describe("the request of openai", () => {
   it("carries calls, results, names and parts as the API spells them", async () => {
     const messages: ChatMessage[] = [
       { role: "system", content: "Be brief" },
-      { role: "user", name: "ann", content: [{ type: "text", text: "What is this?" }, { type: "image_url", image_url: { url: "data:image/png;base64,AAAA", detail: "low" } }] },
-      { role: "assistant", content: "", toolCalls: [{ id: "call_1", name: "look", arguments: { at: "it" } }, { id: "call_2", name: "look", arguments: {}, argumentsText: "{oops" }] },
+      {
+        role: "user",
+        name: "ann",
+        content: [
+          { type: "text", text: "What is this?" },
+          { type: "image_url", image_url: { url: "data:image/png;base64,AAAA", detail: "low" } },
+        ],
+      },
+      {
+        role: "assistant",
+        content: "",
+        toolCalls: [
+          { id: "call_1", name: "look", arguments: { at: "it" } },
+          { id: "call_2", name: "look", arguments: {}, argumentsText: "{oops" },
+        ],
+      },
       { role: "tool", toolCallId: "call_1", content: "a cat" },
     ];
     expect((await sent({ messages })).json).toMatchObject({
@@ -149,7 +166,19 @@ describe("the answer of openai", () => {
   });
 
   it("does not repeat reasoning that is sent under both names, and reads content in parts", async () => {
-    const events = joined(await told(openaiStream([{ reasoning: "hm", reasoning_content: "hm" }, { content: [{ type: "thinking", thinking: [{ type: "text", text: "!" }] }, { type: "text", text: "Hi" }] }])));
+    const events = joined(
+      await told(
+        openaiStream([
+          { reasoning: "hm", reasoning_content: "hm" },
+          {
+            content: [
+              { type: "thinking", thinking: [{ type: "text", text: "!" }] },
+              { type: "text", text: "Hi" },
+            ],
+          },
+        ]),
+      ),
+    );
     expect(events.slice(0, 2)).toEqual([
       { type: "reasoning", text: "hm!" },
       { type: "text", text: "Hi" },
@@ -192,7 +221,12 @@ describe("the answer of openai", () => {
   });
 
   it("joins an emoji that is cut between two deltas", async () => {
-    const events = await told(['data: {"choices":[{"delta":{"content":"Hi \\ud83d"}}]}\n\n', 'data: {"choices":[{"delta":{"reasoning":"\\ud83d"}}]}\n\n', 'data: {"choices":[{"delta":{"content":"\\ude00"}}]}\n\n', DONE]);
+    const events = await told([
+      'data: {"choices":[{"delta":{"content":"Hi \\ud83d"}}]}\n\n',
+      'data: {"choices":[{"delta":{"reasoning":"\\ud83d"}}]}\n\n',
+      'data: {"choices":[{"delta":{"content":"\\ude00"}}]}\n\n',
+      DONE,
+    ]);
     expect(events).toEqual([
       { type: "text", text: "Hi " },
       { type: "text", text: "😀" },
@@ -226,7 +260,19 @@ describe("the answer of openai", () => {
   });
 
   it("follows the first of several choices only", async () => {
-    expect(textIn(await told([data({ choices: [{ index: 1, delta: { content: "B" } }, { index: 0, delta: { content: "A" } }] }), DONE]))).toBe("A");
+    expect(
+      textIn(
+        await told([
+          data({
+            choices: [
+              { index: 1, delta: { content: "B" } },
+              { index: 0, delta: { content: "A" } },
+            ],
+          }),
+          DONE,
+        ]),
+      ),
+    ).toBe("A");
   });
 
   it.each([
@@ -251,7 +297,17 @@ describe("the answer of openai", () => {
   });
 
   it("does not stumble over chunks of strange shapes", async () => {
-    const strange = [{}, { choices: null }, { choices: {} }, { choices: [null, 1, {}] }, { choices: [{ delta: null }] }, { choices: [{ delta: { content: 5, tool_calls: [null, {}, { function: 1 }], reasoning: {} } }] }, { usage: 5 }, { usage: { prompt_tokens: -1, completion_tokens: "x" } }, { error: null }];
+    const strange = [
+      {},
+      { choices: null },
+      { choices: {} },
+      { choices: [null, 1, {}] },
+      { choices: [{ delta: null }] },
+      { choices: [{ delta: { content: 5, tool_calls: [null, {}, { function: 1 }], reasoning: {} } }] },
+      { usage: 5 },
+      { usage: { prompt_tokens: -1, completion_tokens: "x" } },
+      { error: null },
+    ];
     expect(await told([...strange.map(data), choice({ content: "a" }, "stop"), DONE])).toEqual([
       { type: "text", text: "a" },
       { type: "finish", reason: "stop" },
@@ -261,7 +317,18 @@ describe("the answer of openai", () => {
   it("may be one JSON document", async () => {
     const completion = {
       object: "chat.completion",
-      choices: [{ index: 0, message: { role: "assistant", content: "Hi", reasoning_content: "hm", tool_calls: [{ id: "a", type: "function", function: { name: "f", arguments: "{}" } }] }, finish_reason: "tool_calls" }],
+      choices: [
+        {
+          index: 0,
+          message: {
+            role: "assistant",
+            content: "Hi",
+            reasoning_content: "hm",
+            tool_calls: [{ id: "a", type: "function", function: { name: "f", arguments: "{}" } }],
+          },
+          finish_reason: "tool_calls",
+        },
+      ],
       usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
     };
     server = await startModelServer((_request, answer) => answer.respond(200, completion));
@@ -294,7 +361,10 @@ describe("the answer of openai", () => {
       await answer.chunk("data: ");
       for (;;) await answer.chunk("x".repeat(256 * 1024));
     });
-    expect(failureIn(await ask(openai, { baseUrl: server.url }))).toMatchObject({ kind: "malformed_response", message: expect.stringContaining("does not end") });
+    expect(failureIn(await ask(openai, { baseUrl: server.url }))).toMatchObject({
+      kind: "malformed_response",
+      message: expect.stringContaining("does not end"),
+    });
     await server.requests[0]?.closed;
   });
 
@@ -312,7 +382,12 @@ describe("openai against a mock of the real API", () => {
     // The first that matches answers, and the question is still there beside the result.
     mock.onToolResult("call_1", { content: "It rains." });
     mock.onMessage("hello", { content: "Hi there, how are you? 👋" });
-    mock.onMessage("weather", { toolCalls: [{ name: "get_weather", arguments: { city: "Berlin", days: [1, 2] } }, { name: "get_time", arguments: {} }] });
+    mock.onMessage("weather", {
+      toolCalls: [
+        { name: "get_weather", arguments: { city: "Berlin", days: [1, 2] } },
+        { name: "get_time", arguments: {} },
+      ],
+    });
     await mock.start();
   });
   afterAll(() => mock.stop());
@@ -322,7 +397,10 @@ describe("openai against a mock of the real API", () => {
   it("streams text with usage", async () => {
     const events = await ask(openai, settings(), saying("hello"));
     expect(textIn(events)).toBe("Hi there, how are you? 👋");
-    expect(events.slice(-2)).toEqual([{ type: "usage", usage: expect.objectContaining({ totalTokens: expect.any(Number) }) }, { type: "finish", reason: "stop" }]);
+    expect(events.slice(-2)).toEqual([
+      { type: "usage", usage: expect.objectContaining({ totalTokens: expect.any(Number) }) },
+      { type: "finish", reason: "stop" },
+    ]);
   });
 
   it("gets tool calls, and an answer to their results", async () => {
@@ -345,7 +423,11 @@ describe("openai against a mock of the real API", () => {
 
   it("tells errors", async () => {
     mock.nextRequestError(503, { message: "overloaded", type: "server_error" });
-    expect(failureIn(await ask(openai, settings(), saying("hello")))).toMatchObject({ kind: "upstream_failed", status: 503, message: expect.stringContaining("overloaded") });
+    expect(failureIn(await ask(openai, settings(), saying("hello")))).toMatchObject({
+      kind: "upstream_failed",
+      status: 503,
+      message: expect.stringContaining("overloaded"),
+    });
     mock.nextRequestError(429, { message: "slow down" });
     expect(failureIn(await ask(openai, settings(), saying("hello")))).toMatchObject({ kind: "rate_limited", status: 429 });
   });

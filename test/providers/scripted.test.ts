@@ -21,7 +21,14 @@ describe("scripted", () => {
   it("plays the turn whose number is the count of assistant messages", async () => {
     const script = await scriptOf({
       turns: [
-        { events: [{ reasoningDelta: "hm" }, { delta: "Hi" }, { toolCall: { name: "x", arguments: { a: 1 } } }, { usage: { promptTokens: 1, completionTokens: 2 } }] },
+        {
+          events: [
+            { reasoningDelta: "hm" },
+            { delta: "Hi" },
+            { toolCall: { name: "x", arguments: { a: 1 } } },
+            { usage: { promptTokens: 1, completionTokens: 2 } },
+          ],
+        },
         { events: [{ delta: "Bye" }, { finishReason: "length" }] },
       ],
     });

@@ -18,7 +18,9 @@ const openaiParts = fc.array(
   fc.oneof(
     words,
     words.map((reasoning) => ({ reasoning })),
-    fc.tuple(fc.nat(2), args).map(([index, value]) => ({ tool_calls: [{ index, id: `call_${index}`, function: { name: `f${index}`, arguments: JSON.stringify(value) } }] })),
+    fc
+      .tuple(fc.nat(2), args)
+      .map(([index, value]) => ({ tool_calls: [{ index, id: `call_${index}`, function: { name: `f${index}`, arguments: JSON.stringify(value) } }] })),
   ),
   { maxLength: 8 },
 );
@@ -53,7 +55,12 @@ describe("any split of a stream", () => {
 
   it("gives whole text and one terminal, byte by byte", () => {
     const bytes = Buffer.from(openaiStream(["Grüße 😀", " 日本語"], { usage }).join(""));
-    expect(read(new OpenAiDialect(), Array.from(bytes, (byte) => Buffer.from([byte])))).toEqual([
+    expect(
+      read(
+        new OpenAiDialect(),
+        Array.from(bytes, (byte) => Buffer.from([byte])),
+      ),
+    ).toEqual([
       { type: "text", text: "Grüße 😀" },
       { type: "text", text: " 日本語" },
       { type: "usage", usage: { promptTokens: 1, completionTokens: 2, totalTokens: 3 } },
@@ -70,16 +77,32 @@ describe("any bytes at all", () => {
   const line = fc.oneof(
     fc.string({ unit: "binary" }),
     fc.json().map((json) => `data: ${json}\n\n`),
-    fc.constantFrom('data: {"choices":[{"delta":{"content":"a"}}]}\n\n', 'data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}\n\n', "data: [DONE]\n\n", 'data: {"type":"message_stop"}\n\n', "\n", "{", "<"),
+    fc.constantFrom(
+      'data: {"choices":[{"delta":{"content":"a"}}]}\n\n',
+      'data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"a"}}\n\n',
+      "data: [DONE]\n\n",
+      'data: {"type":"message_stop"}\n\n',
+      "\n",
+      "{",
+      "<",
+    ),
   );
   it.each(dialects)("end in exactly one terminal event for %s", (_name, make) => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(line.map((text) => Buffer.from(text)), fc.uint8Array({ maxLength: 30 }).map((bytes) => Buffer.from(bytes)))), (chunks) => {
-        const events = read(make(), chunks);
-        const terminals = events.filter((event) => event.type === "finish" || event.type === "failure");
-        expect(terminals).toHaveLength(1);
-        expect(events.at(-1)).toBe(terminals[0]);
-      }),
+      fc.property(
+        fc.array(
+          fc.oneof(
+            line.map((text) => Buffer.from(text)),
+            fc.uint8Array({ maxLength: 30 }).map((bytes) => Buffer.from(bytes)),
+          ),
+        ),
+        (chunks) => {
+          const events = read(make(), chunks);
+          const terminals = events.filter((event) => event.type === "finish" || event.type === "failure");
+          expect(terminals).toHaveLength(1);
+          expect(events.at(-1)).toBe(terminals[0]);
+        },
+      ),
     );
   });
 });
@@ -100,7 +123,10 @@ describe("any split on the network", () => {
   afterAll(() => server.close());
 
   const cases: [Provider, readonly string[]][] = [
-    [openai, openaiStream(["Grüße 😀", { reasoning: "日本語" }, { tool_calls: [{ index: 0, id: "a", function: { name: "f", arguments: '{"ü":1}' } }] }], { usage })],
+    [
+      openai,
+      openaiStream(["Grüße 😀", { reasoning: "日本語" }, { tool_calls: [{ index: 0, id: "a", function: { name: "f", arguments: '{"ü":1}' } }] }], { usage }),
+    ],
     [anthropic, anthropicStream(["Grüße 😀", { thinking: "日本語" }, { toolUse: { id: "a", name: "f", fragments: ['{"ü"', ":1}"] } }])],
   ];
   it.each(cases)("gives the same events", async (provider, stream) => {

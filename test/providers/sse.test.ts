@@ -40,9 +40,11 @@ describe("SseDecoder", () => {
 
   it("gives the same events however the bytes are split", () => {
     const line = fc.string({ unit: "grapheme", maxLength: 20 }).map((text) => text.replace(/[\r\n]/g, ""));
-    const stream = fc.array(fc.tuple(fc.constantFrom("\n", "\r\n"), fc.array(line, { minLength: 1, maxLength: 3 })), { maxLength: 6 }).map((events) =>
-      Buffer.from(events.map(([newline, lines]) => `${lines.map((text) => `data: ${text}${newline}`).join("")}: comment${newline}${newline}`).join("")),
-    );
+    const stream = fc
+      .array(fc.tuple(fc.constantFrom("\n", "\r\n"), fc.array(line, { minLength: 1, maxLength: 3 })), { maxLength: 6 })
+      .map((events) =>
+        Buffer.from(events.map(([newline, lines]) => `${lines.map((text) => `data: ${text}${newline}`).join("")}: comment${newline}${newline}`).join("")),
+      );
     fc.assert(
       fc.property(stream, fc.array(fc.nat(), { maxLength: 40 }), (bytes, cuts) => {
         expect(decode(split(bytes, cuts)).events).toEqual(decode([bytes]).events);

@@ -116,7 +116,9 @@ describe("statuses", () => {
     [500, "upstream_failed"],
     [529, "upstream_failed"],
   ])("%i becomes %s, with the server's words and without the key", async (status, kind) => {
-    const { settings } = await serve((request, answer) => answer.respond(status, { error: { message: `no, ${request.headers["authorization"]}` } }, { "retry-after": "7" }));
+    const { settings } = await serve((request, answer) =>
+      answer.respond(status, { error: { message: `no, ${request.headers["authorization"]}` } }, { "retry-after": "7" }),
+    );
     const failure = failureIn(await ask(openai, settings));
     expect(failure).toMatchObject({ kind, status, message: expect.stringContaining("no, ") });
     expect(failure.retryAfterMs).toBe(status === 429 || status >= 500 ? 7000 : undefined);
@@ -232,6 +234,14 @@ describe("proxies", () => {
     expect(failureIn(await ask(openai, { baseUrl: "https://models.invalid/v1", connectTimeoutMs: 60 })).kind).toBe("connect_failed");
   });
 
+  it("that hang up when they are asked for a tunnel are asked once", async () => {
+    const { server } = await serve((_request, answer) => answer.close());
+    vi.stubEnv("https_proxy", server.url);
+    const failure = failureIn(await ask(openai, { baseUrl: "https://models.invalid/v1" }));
+    expect(failure).toMatchObject({ kind: "connect_failed", message: expect.stringContaining("through the proxy: the connection was closed") });
+    expect(server.connections).toBe(1);
+  });
+
   it("that want a password fail without a second try", async () => {
     const { server } = await serve((_request, answer) => answer.respond(407, "who are you"));
     vi.stubEnv("http_proxy", server.url);
@@ -315,7 +325,10 @@ describe("bodies", () => {
 describe("silence", () => {
   it("before the answer is a timeout, and the connection is closed", async () => {
     const { server, settings } = await serve(() => undefined);
-    expect(failureIn(await ask(openai, { ...settings, idleTimeoutMs: 40 }))).toEqual({ kind: "timeout", message: "The model server was silent for longer than 40 ms" });
+    expect(failureIn(await ask(openai, { ...settings, idleTimeoutMs: 40 }))).toEqual({
+      kind: "timeout",
+      message: "The model server was silent for longer than 40 ms",
+    });
     await server.requests[0]?.closed;
   });
 
@@ -358,10 +371,12 @@ describe("silence", () => {
   });
 
   it("does not run while the consumer takes its time", async () => {
-    const { settings } = await serve(start(unfinished, async (answer) => {
-      await answer.chunk("data: [DONE]\n\n");
-      await answer.end();
-    }));
+    const { settings } = await serve(
+      start(unfinished, async (answer) => {
+        await answer.chunk("data: [DONE]\n\n");
+        await answer.end();
+      }),
+    );
     const events: ModelEvent[] = [];
     for await (const batch of openai.stream(requestOf(), settingsOf({ ...settings, idleTimeoutMs: 150 }), new AbortController().signal)) {
       if (events.length === 0) await new Promise((resolve) => setTimeout(resolve, 400));
@@ -466,9 +481,11 @@ describe("back-pressure", () => {
 
 describe("a stream that is over", () => {
   it("is not read on, and closed when the server does not stop", async () => {
-    const { server, settings } = await serve(start(hello, async (answer) => {
-      await answer.chunk(openaiStream(["more"])[1] ?? "");
-    }));
+    const { server, settings } = await serve(
+      start(hello, async (answer) => {
+        await answer.chunk(openaiStream(["more"])[1] ?? "");
+      }),
+    );
     expect(textIn(await ask(openai, settings))).toBe("Hello there");
     await server.requests[0]?.closed;
   });
@@ -485,7 +502,29 @@ function selfSigned(): { key: string; cert: string } {
   try {
     const key = join(folder, "key.pem");
     const cert = join(folder, "cert.pem");
-    execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", cert, "-days", "1", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], { stdio: "ignore" });
+    execFileSync(
+      "openssl",
+      [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        cert,
+        "-days",
+        "1",
+        "-subj",
+        "/CN=127.0.0.1",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+      ],
+      { stdio: "ignore" },
+    );
     return { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") };
   } finally {
     rmSync(folder, { recursive: true });

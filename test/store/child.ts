@@ -127,7 +127,8 @@ const tasks: Record<string, () => Promise<void>> = {
       results.push({
         size,
         upsertAlone: await time(200, (index) => store.upsertSession(session(`sess_${(index * 7919) % size}`))),
-        upsertInParallel: (await time(1, () => Promise.all(Array.from({ length: 1000 }, (_, index) => store.upsertSession(session(`sess_${(index * 7919) % size}`)))))) / 1000,
+        upsertInParallel:
+          (await time(1, () => Promise.all(Array.from({ length: 1000 }, (_, index) => store.upsertSession(session(`sess_${(index * 7919) % size}`)))))) / 1000,
         get: await time(2000, (index) => store.getSession(`sess_${(index * 7919) % size}`)),
         list: await time(200, () => store.listSessions({ limit: 50 })),
         listActive: await time(200, () => store.listSessions({ limit: 50, activeOnly: true })),

@@ -62,7 +62,13 @@ describe("group commit", () => {
       }),
       commits.write(insert(5)),
     ]);
-    expect(settled.map((one) => (one.status === "rejected" ? (one.reason as { errorName: string }).errorName : "ok"))).toEqual(["ok", "session_closed", "storage", "internal", "ok"]);
+    expect(settled.map((one) => (one.status === "rejected" ? (one.reason as { errorName: string }).errorName : "ok"))).toEqual([
+      "ok",
+      "session_closed",
+      "storage",
+      "internal",
+      "ok",
+    ]);
     expect(stored()).toEqual([1, 5]);
     expect(count("COMMIT")).toBe(1);
   });
@@ -84,7 +90,9 @@ describe("group commit", () => {
   });
 
   it("fails all changes of a transaction that cannot be committed, and none after it", async () => {
-    database.exec("CREATE TABLE parent (p INTEGER PRIMARY KEY); CREATE TABLE child (p INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED); PRAGMA foreign_keys = ON");
+    database.exec(
+      "CREATE TABLE parent (p INTEGER PRIMARY KEY); CREATE TABLE child (p INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED); PRAGMA foreign_keys = ON",
+    );
     const settled = await Promise.allSettled([commits.write(insert(1)), commits.write(() => connection.run("INSERT INTO child (p) VALUES (7)"))]);
     expect(settled).toMatchObject([
       { status: "rejected", reason: { errorName: "storage" } },

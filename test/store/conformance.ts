@@ -175,7 +175,15 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
       it("keep their messages from the moment they have begun, and the answer from their end", async () => {
         await store.beginTurn(turn("t1", "s1", { role: "system", content: "be brief" }, { role: "user", content: "hi" }));
         expect(await allMessages("s1")).toEqual([
-          { messageId: "t1-0", turnId: "t1", turnStatus: "running", role: "system", content: "be brief", partial: false, createdAt: "2026-01-01T00:00:02.000Z" },
+          {
+            messageId: "t1-0",
+            turnId: "t1",
+            turnStatus: "running",
+            role: "system",
+            content: "be brief",
+            partial: false,
+            createdAt: "2026-01-01T00:00:02.000Z",
+          },
           expect.objectContaining({ messageId: "t1-1", turnStatus: "running", role: "user", content: "hi", partial: false }),
         ]);
         await store.endTurn({
@@ -201,7 +209,13 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
 
       it("that did not complete have a partial answer, or none when nothing was said", async () => {
         await store.beginTurn(turn("t1", "s1"));
-        await store.endTurn({ turnId: "t1", sessionId: "s1", status: "cancelled", answer: { text: "Hel", reasoning: "", toolCalls: [] }, trace: traceRecord("tr_t1") });
+        await store.endTurn({
+          turnId: "t1",
+          sessionId: "s1",
+          status: "cancelled",
+          answer: { text: "Hel", reasoning: "", toolCalls: [] },
+          trace: traceRecord("tr_t1"),
+        });
         await store.beginTurn(turn("t2", "s1"));
         await store.endTurn({ turnId: "t2", sessionId: "s1", status: "error", answer: undefined, trace: traceRecord("tr_t2") });
         expect((await allMessages("s1")).map(({ messageId, partial, turnStatus }) => [messageId, partial, turnStatus])).toEqual([
@@ -214,7 +228,14 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
 
       it("keep every kind of message as it was", async () => {
         const messages: ChatMessage[] = [
-          { role: "user", name: "ann", content: [{ type: "text", text: "look" }, { type: "image_url", image_url: { url: "data:image/png;base64,AA==", detail: "low" } }] },
+          {
+            role: "user",
+            name: "ann",
+            content: [
+              { type: "text", text: "look" },
+              { type: "image_url", image_url: { url: "data:image/png;base64,AA==", detail: "low" } },
+            ],
+          },
           { role: "assistant", content: "", toolCalls: [{ id: "c", name: "n", arguments: {}, argumentsText: "{bad" }] },
           { role: "tool", content: "42", toolCallId: "c" },
         ];
@@ -254,7 +275,13 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.beginTurn(turn("t1", "s1"));
         await store.setActive("s1", false);
         await expect(store.beginTurn(turn("t2", "s1"))).rejects.toMatchObject({ errorName: "session_closed", data: { sessionId: "s1" } });
-        await store.endTurn({ turnId: "t1", sessionId: "s1", status: "completed", answer: { text: "ok", reasoning: "", toolCalls: [] }, trace: traceRecord("tr_t1") });
+        await store.endTurn({
+          turnId: "t1",
+          sessionId: "s1",
+          status: "completed",
+          answer: { text: "ok", reasoning: "", toolCalls: [] },
+          trace: traceRecord("tr_t1"),
+        });
         expect(said(await allMessages("s1"))).toEqual(["ask t1", "ok"]);
         expect(await store.getSession("s1")).toMatchObject({ isActive: false });
       });
@@ -281,7 +308,13 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await expect(store.beginTurn(turn("t1", undefined))).rejects.toMatchObject({ errorName: "invalid_params" });
         expect((await store.getTrace("tr_t1")).trace.status).toBe("running");
         await store.appendAnswer("t1", { text: "x", reasoning: "" });
-        await store.endTurn({ turnId: "t1", sessionId: undefined, status: "completed", answer: { text: "x", reasoning: "", toolCalls: [] }, trace: traceRecord("tr_t1", { status: "completed" }) });
+        await store.endTurn({
+          turnId: "t1",
+          sessionId: undefined,
+          status: "completed",
+          answer: { text: "x", reasoning: "", toolCalls: [] },
+          trace: traceRecord("tr_t1", { status: "completed" }),
+        });
         expect((await store.getTrace("tr_t1")).trace).toMatchObject({ status: "completed" });
         await store.beginTurn(turn("t1", undefined));
       });
@@ -340,8 +373,23 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await wholeTurn(store, "t1", "s1");
         const real = (await store.listMessages("s1", { limit: 1 })).nextCursor ?? "";
         const encode = (text: string): string => Buffer.from(text).toString("base64url");
-        for (const cursor of ["", "x", `${real}=`, ` ${real}`, encode("m.1"), encode("m.1.-1"), encode("m.1.1e3"), encode("m.01.1"), encode("t.1"), encode("m.1.2.3"), encode("m.1.99999999999999999")]) {
-          await expect(store.listMessages("s1", { limit: 1, cursor }), cursor).rejects.toMatchObject({ errorName: "invalid_params", data: { field: "cursor" } });
+        for (const cursor of [
+          "",
+          "x",
+          `${real}=`,
+          ` ${real}`,
+          encode("m.1"),
+          encode("m.1.-1"),
+          encode("m.1.1e3"),
+          encode("m.01.1"),
+          encode("t.1"),
+          encode("m.1.2.3"),
+          encode("m.1.99999999999999999"),
+        ]) {
+          await expect(store.listMessages("s1", { limit: 1, cursor }), cursor).rejects.toMatchObject({
+            errorName: "invalid_params",
+            data: { field: "cursor" },
+          });
         }
       });
     });
@@ -351,11 +399,29 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.upsertSession(session("s1"));
         await store.beginTurn(turn("t1", "s1"));
         const call = { id: "c1", name: "f", arguments: { a: 1 } };
-        await store.endTurn({ turnId: "t1", sessionId: "s1", status: "interrupted", answer: { text: "", reasoning: "hm", toolCalls: [call] }, trace: traceRecord("tr_t1") });
+        await store.endTurn({
+          turnId: "t1",
+          sessionId: "s1",
+          status: "interrupted",
+          answer: { text: "", reasoning: "hm", toolCalls: [call] },
+          trace: traceRecord("tr_t1"),
+        });
         await store.beginTurn(turn("t2", "s1"));
-        await store.endTurn({ turnId: "t2", sessionId: "s1", status: "cancelled", answer: { text: "", reasoning: "hm", toolCalls: [] }, trace: traceRecord("tr_t2") });
+        await store.endTurn({
+          turnId: "t2",
+          sessionId: "s1",
+          status: "cancelled",
+          answer: { text: "", reasoning: "hm", toolCalls: [] },
+          trace: traceRecord("tr_t2"),
+        });
         await store.beginTurn(turn("t3", "s1"));
-        await store.endTurn({ turnId: "t3", sessionId: "s1", status: "error", answer: { text: "half", reasoning: "", toolCalls: [] }, trace: traceRecord("tr_t3") });
+        await store.endTurn({
+          turnId: "t3",
+          sessionId: "s1",
+          status: "error",
+          answer: { text: "half", reasoning: "", toolCalls: [] },
+          trace: traceRecord("tr_t3"),
+        });
         await store.beginTurn(turn("t4", "s1"));
         await wholeTurn(store, "t5", "s1");
         expect(await store.history("s1", "t4")).toEqual([

@@ -173,7 +173,13 @@ describe("a turn whose process died", () => {
     raw(path, (connection) => connection.run("DELETE FROM owners"));
     const other = await open(path);
     expect((await other.listMessages("s1", { limit: 5 })).items[1]).toMatchObject({ content: "ha", partial: true, turnStatus: "interrupted" });
-    await store.endTurn({ turnId: "t1", sessionId: "s1", status: "completed", answer: { text: "half", reasoning: "", toolCalls: [] }, trace: traceRecord("tr_t1", { status: "completed" }) });
+    await store.endTurn({
+      turnId: "t1",
+      sessionId: "s1",
+      status: "completed",
+      answer: { text: "half", reasoning: "", toolCalls: [] },
+      trace: traceRecord("tr_t1", { status: "completed" }),
+    });
     expect((await other.listMessages("s1", { limit: 5 })).items.slice(1)).toMatchObject([{ content: "half", partial: false, turnStatus: "completed" }]);
     await other.close();
     await store.close();

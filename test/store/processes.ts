@@ -7,7 +7,12 @@ import { rolldown } from "rolldown";
 
 /** Bundles `child.ts` the way the product is bundled (CommonJS, the driver outside), and says how to run it. */
 export async function bundleChild(folder: string): Promise<string> {
-  const bundle = await rolldown({ input: resolve(import.meta.dirname, "child.ts"), platform: "node", external: ["@photostructure/sqlite"], logLevel: "silent" });
+  const bundle = await rolldown({
+    input: resolve(import.meta.dirname, "child.ts"),
+    platform: "node",
+    external: ["@photostructure/sqlite"],
+    logLevel: "silent",
+  });
   const file = join(folder, "child.cjs");
   await bundle.write({ file, format: "cjs", codeSplitting: false });
   await bundle.close();

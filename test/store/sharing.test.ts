@@ -66,7 +66,11 @@ describe("a file that another process uses", () => {
     const holder = startChild(bundle, ["hold", path]);
     await holder.said("held");
     expect(await store.getSession("s1")).toMatchObject({ sessionId: "s1" });
-    await expect(store.upsertSession(session("s2"))).rejects.toMatchObject({ errorName: "storage", data: { reason: "busy" }, message: "Another process is holding the session store" });
+    await expect(store.upsertSession(session("s2"))).rejects.toMatchObject({
+      errorName: "storage",
+      data: { reason: "busy" },
+      message: "Another process is holding the session store",
+    });
     expect(store.health()).toMatchObject({ status: "error" });
     holder.poke();
     await holder.ended;

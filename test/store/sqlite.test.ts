@@ -31,7 +31,10 @@ function makeFile(path: string, version: number): void {
 function fingerprint(path: string): Record<string, string> {
   const found: Record<string, string> = {};
   for (const suffix of ["", "-wal", "-shm", "-journal"]) {
-    if (existsSync(path + suffix)) found[suffix] = createHash("sha256").update(readFileSync(path + suffix)).digest("hex");
+    if (existsSync(path + suffix))
+      found[suffix] = createHash("sha256")
+        .update(readFileSync(path + suffix))
+        .digest("hex");
   }
   return found;
 }
@@ -112,11 +115,18 @@ describe("a file of sessions", () => {
     for (const sessionId of [undefined, "s1"]) for (const status of [undefined, "error" as const]) traces.list({ sessionId, status, limit: 1 });
     sessions.delete("s1");
     for (const sql of asked) {
-      const plan = database.prepare(`EXPLAIN QUERY PLAN ${sql}`).all().map((step) => String(step["detail"]));
+      const plan = database
+        .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+        .all()
+        .map((step) => String(step["detail"]));
       // The list of all traces is a walk along the table; the halves of the list of sessions are scanned when both are found.
       const walks = plan.filter((step) => /^SCAN/.test(step) && !/^SCAN \(subquery|^SCAN \d+ CONSTANT/.test(step));
-      if (!(sql.includes("FROM traces  ORDER BY"))) expect(walks, sql).toEqual([]);
-      if (!sql.includes("UNION ALL")) expect(plan.filter((step) => step.includes("TEMP B-TREE")), sql).toEqual([]);
+      if (!sql.includes("FROM traces  ORDER BY")) expect(walks, sql).toEqual([]);
+      if (!sql.includes("UNION ALL"))
+        expect(
+          plan.filter((step) => step.includes("TEMP B-TREE")),
+          sql,
+        ).toEqual([]);
     }
     expect(asked.length).toBeGreaterThan(20);
     connection.close();
@@ -124,7 +134,9 @@ describe("a file of sessions", () => {
 
   it("lists its first and its last page equally fast with 10,000 sessions", async () => {
     const store = await open(newPath());
-    await Promise.all(Array.from({ length: 10_000 }, (_, index) => store.upsertSession(session(`s${index}`, { userId: `u${index % 2}`, chatId: `c${index % 5}` }))));
+    await Promise.all(
+      Array.from({ length: 10_000 }, (_, index) => store.upsertSession(session(`s${index}`, { userId: `u${index % 2}`, chatId: `c${index % 5}` }))),
+    );
     let found = 0;
     for (let page = await store.listSessions({ limit: 1000, userId: "u1" }); page.length > 0; ) {
       found += page.length;
@@ -287,7 +299,14 @@ describe("a disk", () => {
     const path = newPath();
     await (await open(path)).close();
     const child = startChild(bundle, ["fill", path], "ulimit -f 1000");
-    const told = JSON.parse(await child.said("{")) as { kind: string; message: string; data: { reason: string }; survivors: number; round: number; health: string };
+    const told = JSON.parse(await child.said("{")) as {
+      kind: string;
+      message: string;
+      data: { reason: string };
+      survivors: number;
+      round: number;
+      health: string;
+    };
     expect(await child.ended).toBe(0);
     expect(told).toMatchObject({ kind: "storage", health: "ok", data: { reason: expect.stringMatching(/^(io|disk_full)$/) } });
     expect(told.survivors).toBe(told.round + 1);

@@ -156,7 +156,10 @@ export interface AnthropicStreamOptions {
 }
 
 /** A message as the Messages API streams it, one SSE event for each step; every part is a content block, and neighbouring texts share one. */
-export function anthropicStream(parts: readonly AnthropicPart[], { stopReason = "end_turn", usage = { input_tokens: 10, output_tokens: 1 }, outputTokens = 5, stop = true }: AnthropicStreamOptions = {}): string[] {
+export function anthropicStream(
+  parts: readonly AnthropicPart[],
+  { stopReason = "end_turn", usage = { input_tokens: 10, output_tokens: 1 }, outputTokens = 5, stop = true }: AnthropicStreamOptions = {},
+): string[] {
   const events: string[] = [];
   const send = (type: string, more: object = {}) => events.push(`event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`);
   let index = -1;
@@ -241,7 +244,9 @@ function answerOn(socket: Socket): Answer {
     respond(status, body, headers = {}) {
       const text = typeof body === "string" ? body : JSON.stringify(body);
       const type = typeof body === "string" ? "text/plain" : "application/json";
-      const lines = Object.entries({ "content-type": type, "content-length": String(Buffer.byteLength(text)), ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
+      const lines = Object.entries({ "content-type": type, "content-length": String(Buffer.byteLength(text)), ...headers }).map(
+        ([name, value]) => `${name}: ${value}\r\n`,
+      );
       return raw(`HTTP/1.1 ${status} Status\r\n${lines.join("")}\r\n${text}`);
     },
     close: () => void socket.end(),

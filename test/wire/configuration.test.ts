@@ -4,7 +4,11 @@ import { describe, expect, it } from "vitest";
 import { spawnSidecar, startSidecar, temporaryFolder } from "../support/sidecar.ts";
 
 describe("the command line", () => {
-  it.each([["--help", /usage: steerable-sidecar/], ["-h", /--storage-path/], ["--version", /^steerable-sidecar \d+\.\d+\.\d+\n$/]])("%s prints and exits with 0", async (flag, output) => {
+  it.each([
+    ["--help", /usage: steerable-sidecar/],
+    ["-h", /--storage-path/],
+    ["--version", /^steerable-sidecar \d+\.\d+\.\d+\n$/],
+  ])("%s prints and exits with 0", async (flag, output) => {
     const sidecar = spawnSidecar({ args: [flag], unread: true });
     let stdout = "";
     sidecar.child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -14,12 +18,15 @@ describe("the command line", () => {
     expect(stdout).toMatch(output);
   });
 
-  it.each([[["--frobnicate"]], [["--log-level", "LOUD"]], [["--log-level"]], [["extra"]], [["--config", "/does/not/exist.yaml"]]])("%j exits with 2 and one line", async (args) => {
-    const sidecar = spawnSidecar({ args });
-    expect(await sidecar.exit).toEqual({ code: 2, signal: null });
-    expect(sidecar.stderr).toMatch(/^steerable-sidecar: [^\n]+\n$/);
-    expect(sidecar.lines).toEqual([]);
-  });
+  it.each([[["--frobnicate"]], [["--log-level", "LOUD"]], [["--log-level"]], [["extra"]], [["--config", "/does/not/exist.yaml"]]])(
+    "%j exits with 2 and one line",
+    async (args) => {
+      const sidecar = spawnSidecar({ args });
+      expect(await sidecar.exit).toEqual({ code: 2, signal: null });
+      expect(sidecar.stderr).toMatch(/^steerable-sidecar: [^\n]+\n$/);
+      expect(sidecar.lines).toEqual([]);
+    },
+  );
 });
 
 describe("the configuration", () => {
@@ -27,11 +34,23 @@ describe("the configuration", () => {
     const folder = temporaryFolder();
     const file = join(folder, "config.yaml");
     writeFileSync(file, "logLevel: ERROR\ngracePeriodSeconds: 1\nproviders: { openai: { apiKey: '{{MY_KEY}}', idleTimeoutMs: 1 } }\nstoragePath: ':memory:'\n");
-    const env = { STEERABLE_GRACE_PERIOD_SECONDS: "2", STEERABLE_PROVIDERS_OPENAI_IDLE_TIMEOUT_MS: "22", MY_KEY: "sk-very-secret-indeed", STEERABLE_SIDECAR_PYTHON: "/usr/bin/python3" };
+    const env = {
+      STEERABLE_GRACE_PERIOD_SECONDS: "2",
+      STEERABLE_PROVIDERS_OPENAI_IDLE_TIMEOUT_MS: "22",
+      MY_KEY: "sk-very-secret-indeed",
+      STEERABLE_SIDECAR_PYTHON: "/usr/bin/python3",
+    };
     const sidecar = await startSidecar({ args: ["--config", file, "--log-level", "WARNING"], env });
     await sidecar.call("config.set", { providers: { openai: { idleTimeoutMs: 333 } } });
     const effective = await sidecar.call("config.get");
-    expect(effective).toMatchObject({ version: "0.1.0", protocolVersion: "0.1.0", logLevel: "WARNING", gracePeriodSeconds: 2, storagePath: ":memory:", providers: { openai: { apiKey: "********", idleTimeoutMs: 333, connectTimeoutMs: 10_000 } } });
+    expect(effective).toMatchObject({
+      version: "0.1.0",
+      protocolVersion: "0.1.0",
+      logLevel: "WARNING",
+      gracePeriodSeconds: 2,
+      storagePath: ":memory:",
+      providers: { openai: { apiKey: "********", idleTimeoutMs: 333, connectTimeoutMs: 10_000 } },
+    });
     expect(sidecar.lines.join("") + sidecar.stderr).not.toContain("very-secret");
   });
 

@@ -21,7 +21,8 @@ async function withTools(): Promise<TestSidecar> {
   return startSidecar({ args: ["--config", join(folder, "config.yaml")] });
 }
 
-const invoke = (sidecar: TestSidecar, name: string, args?: object, more: object = {}) => sidecar.call<ToolResult>("tool.invoke", { name, arguments: args, ...more });
+const invoke = (sidecar: TestSidecar, name: string, args?: object, more: object = {}) =>
+  sidecar.call<ToolResult>("tool.invoke", { name, arguments: args, ...more });
 
 describe("tools", () => {
   it("are off until they are configured", async () => {
@@ -44,7 +45,10 @@ describe("tools", () => {
 
   it("run, and say how long it took", async () => {
     const sidecar = await withTools();
-    expect(await invoke(sidecar, "read_file", { path: "note.txt" })).toMatchObject({ success: true, data: { content: "hello", durationMs: expect.any(Number) } });
+    expect(await invoke(sidecar, "read_file", { path: "note.txt" })).toMatchObject({
+      success: true,
+      data: { content: "hello", durationMs: expect.any(Number) },
+    });
     expect(JSON.stringify(await invoke(sidecar, "list_directory", { path: "." }))).toContain("note.txt");
     expect(await invoke(sidecar, "get_time", {})).toMatchObject({ success: true, data: { iso: expect.stringMatching(/^\d{4}-/) } });
   });
@@ -61,7 +65,11 @@ describe("tools", () => {
   it("are given only arguments that fit their schema", async () => {
     const sidecar = await withTools();
     for (const args of [{}, { path: 5 }, { path: "note.txt", bogus: 1 }]) {
-      expect(await invoke(sidecar, "read_file", args)).toMatchObject({ success: false, needsFollowup: true, error: expect.stringMatching(/^Invalid arguments/) });
+      expect(await invoke(sidecar, "read_file", args)).toMatchObject({
+        success: false,
+        needsFollowup: true,
+        error: expect.stringMatching(/^Invalid arguments/),
+      });
     }
     expect((await sidecar.request("tool.invoke", { name: "read_file", arguments: "x" })).error).toMatchObject({ code: -32602 });
   });

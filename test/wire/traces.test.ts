@@ -19,8 +19,30 @@ describe("a trace", () => {
     await sidecar.call("agent.session.create", { sessionId: "s", chatId: "c", userId: "u" });
     const traceId = await turn(sidecar, "s");
     const { trace, spans, events } = await sidecar.call<TraceRecord & Record<string, unknown>>("trace.fetch", { traceId });
-    expect(trace).toMatchObject({ traceId, sessionId: "s", chatId: "c", userId: "u", status: "completed", hadError: false, modelId: "parrot", spanCount: spans.length, eventCount: events.length, totalTokens: expect.any(Number), assistantMessageId: expect.any(String) });
-    expect(spans).toMatchObject([{ name: "llm.generate", kind: "llm", status: "ok", traceId, startMs: expect.any(Number), endMs: expect.any(Number), attrs: { attempt: 1, provider: "echo" } }]);
+    expect(trace).toMatchObject({
+      traceId,
+      sessionId: "s",
+      chatId: "c",
+      userId: "u",
+      status: "completed",
+      hadError: false,
+      modelId: "parrot",
+      spanCount: spans.length,
+      eventCount: events.length,
+      totalTokens: expect.any(Number),
+      assistantMessageId: expect.any(String),
+    });
+    expect(spans).toMatchObject([
+      {
+        name: "llm.generate",
+        kind: "llm",
+        status: "ok",
+        traceId,
+        startMs: expect.any(Number),
+        endMs: expect.any(Number),
+        attrs: { attempt: 1, provider: "echo" },
+      },
+    ]);
     expect(events.map((event) => event["sequence"])).toEqual(events.map((_, index) => index));
     expect(events.map((event) => event["name"])).toEqual(expect.arrayContaining(["turn.start", "llm.request", "turn.end"]));
   });
@@ -44,7 +66,11 @@ describe("a trace", () => {
     expect(seen).toEqual(ids);
     expect((await list({ sessionId: "s" })).traces).toHaveLength(3);
     expect((await list({ status: "error" })).traces).toEqual([]);
-    expect((await second.request("trace.fetch", { traceId: "tr_none" })).error).toMatchObject({ code: -32004, kind: "invalid_request", data: { code: "trace_not_found" } });
+    expect((await second.request("trace.fetch", { traceId: "tr_none" })).error).toMatchObject({
+      code: -32004,
+      kind: "invalid_request",
+      data: { code: "trace_not_found" },
+    });
   });
 
   it("can be watched live when that is switched on, and is silent otherwise", async () => {
@@ -54,7 +80,10 @@ describe("a trace", () => {
     await sidecar.call("config.set", { trace: { events: true } });
     const traceId = await turn(sidecar);
     await sidecar.notification("trace.event", (params) => params["name"] === "turn.end" && params["traceId"] === traceId);
-    const live = sidecar.frames.flat().filter((frame) => frame.method === "trace.event").map((frame) => frame.params);
+    const live = sidecar.frames
+      .flat()
+      .filter((frame) => frame.method === "trace.event")
+      .map((frame) => frame.params);
     const { events } = await sidecar.call<TraceRecord & Record<string, unknown>>("trace.fetch", { traceId });
     expect(live).toEqual(events);
   });

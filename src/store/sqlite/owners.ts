@@ -59,7 +59,7 @@ function hasDied(row: Row): boolean {
   // Without a row it has said goodbye, or was found dead before.
   if (row["pid"] === null) return true;
   // Nobody can tell from here whether a process of another machine lives.
-  
+  if (text(row, "host") !== hostname()) return false;
   const pid = number(row, "pid");
   const started = text(row, "started");
   if (!exists(pid)) return true;

@@ -76,10 +76,7 @@ export class Traces {
     // Counting reads the smallest index; looking for the place in the table would read every trace.
     const excess = number(this.connection.get("SELECT count(*) AS traces FROM traces") ?? {}, "traces") - keep;
     if (excess <= 0) return 0;
-    return this.connection.run(
-      "DELETE FROM traces WHERE trace_key IN (SELECT trace_key FROM traces ORDER BY trace_key LIMIT ?)",
-      Math.min(excess, most),
-    );
+    return this.connection.run("DELETE FROM traces WHERE trace_key IN (SELECT trace_key FROM traces ORDER BY trace_key LIMIT ?)", Math.min(excess, most));
   }
 }
 
