@@ -78,13 +78,13 @@ export class Lifecycle {
   }
 
   /** Ends the process when its parent is gone, even if a sibling keeps stdin open. */
-  watchParent(): void {
-    const parent = process.ppid;
+  watchParent(parent: number): void {
     // 0 is a parent outside of our pid namespace, 1 one that was gone (or is init) before we looked:
     // neither can be told from a parent that has died.
-    if (parent <= 1 || !isVisible(parent)) return;
+    if (parent <= 1) return;
+    const wasVisible = isVisible(parent);
     setInterval(() => {
-      if (process.ppid === parent && isVisible(parent)) return;
+      if (process.ppid === parent && (isVisible(parent) || !wasVisible)) return;
       this.#immediately("eof", this.#liveCode());
     }, PARENT_WATCH_MS).unref();
   }

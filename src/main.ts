@@ -11,6 +11,8 @@ import type { Call } from "./rpc/connection.ts";
 import type { ConfigService } from "./runtime/config.ts";
 import { VERSION } from "./version.ts";
 
+/** Looked at first of all: a host may die while we start. */
+const parent = process.ppid;
 const READY_MARKER = "__SIDECAR_READY__:";
 
 main();
@@ -72,7 +74,7 @@ function start(flags: Flags, stdio: ReturnType<typeof claimStdio>, log: Log, loa
   listener.notify("lifecycle.ready", { version: VERSION, protocolVersion: PROTOCOL_VERSION, pid: process.pid, listenInfo: { transport: "stdio" } });
   void listener.writer.flushed();
   listener.listen();
-  lifecycle.watchParent();
+  lifecycle.watchParent(parent);
 
   /** Health is answered by what is loaded at the start; everything else waits for the app, which loads once. */
   function answer(call: Call): unknown {

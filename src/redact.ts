@@ -27,6 +27,7 @@ export function isSecretKey(key: string): boolean {
 
 /** The text with every known secret and everything of a secret's shape masked. */
 export function redactText(text: string): string {
+  if (text.length < SHORTEST_VALUE) return text;
   let out = text;
   // The longest first: masking a secret that is the start of another would leave the rest of that one.
   patterns ??= [...new Set([...known.values()].flat())].toSorted((a, b) => b.length - a.length);

@@ -8,7 +8,7 @@ const document = readFileSync(join(root, "ARCHITECTURE.md"), "utf8");
 
 /** The table of floors in ARCHITECTURE.md: rows of `| level | place, place | … |`. */
 const floors = new Map(
-  [...document.matchAll(/^\| (\d) \| ([^|]+) \|/gm)].flatMap(([, level, places]) =>
+  [...document.matchAll(/^\|\s*(\d)\s*\|([^|]+)\|/gm)].flatMap(([, level, places]) =>
     [...(places ?? "").matchAll(/`([^`]+)`/g)].map(([, place]) => [place as string, Number(level)] as const),
   ),
 );

@@ -71,7 +71,7 @@ export class ConfigService {
     return this.#current;
   }
 
-  /** The database file, absolute, or `:memory:`. Throws a `ConfigError` when none is named and the user has no home. */
+  /** The database file, absolute, or `:memory:`. Throws `storage` when none is named and the user has no home. */
   storagePath(): string {
     return this.#current.storagePath ?? defaultStoragePath(this.#source);
   }

@@ -63,7 +63,7 @@ async function connect(open: () => Connection, options: StoreOptions, busyDeadli
     const { maxPages } = options;
     if (maxPages !== undefined) await patiently(() => connection.exec(`PRAGMA max_page_count = ${Math.trunc(maxPages)}`));
     // The tables come before the log: whoever reads only the header of the file sees from its first byte on whose it is.
-    migrate(connection);
+    await patiently(() => migrate(connection));
     await patiently(() => connection.exec("PRAGMA journal_mode = WAL"));
     return connection;
   } catch (error) {

@@ -289,8 +289,7 @@ describe("the default database", () => {
     for (const home of [homeless, () => ""]) {
       const config = await load({ home });
       expect(config.effective()).not.toHaveProperty("storagePath");
-      expect(() => config.storagePath()).toThrow(ConfigError);
-      expect(() => config.storagePath()).toThrow("--storage-path");
+      expect(refusal(() => config.storagePath())).toMatchObject({ errorName: "storage", message: expect.stringContaining("--storage-path") });
       config.set({ logLevel: "DEBUG" });
     }
   });

@@ -28,6 +28,24 @@ describe("a file that another process uses", () => {
     }
   });
 
+  it("is waited for while that process is making it", async () => {
+    const path = newPath();
+    const holder = startChild(bundle, ["hold", path]);
+    await holder.said("held");
+    let isOpen = false;
+    const opening = openSqliteStore({ path, ...options, busyDeadlineMs: 60_000 }).then((store) => {
+      isOpen = true;
+      return store;
+    });
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(isOpen).toBe(false);
+    holder.poke();
+    await holder.ended;
+    const store = await opening;
+    await store.upsertSession(session("s1"));
+    await store.close();
+  });
+
   it("takes what both write, without an error", { timeout: 60_000 }, async () => {
     const path = newPath();
     const children = ["left", "right"].map((name) => startChild(bundle, ["share", path, name]));
