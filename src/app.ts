@@ -41,7 +41,7 @@ export interface App {
 
 export async function createApp({ config, env, listener, health, control, log }: AppParts): Promise<App> {
   const now = Date.now;
-  const store = storeOnFirstUse(() => openStore({ path: config.storagePath(), keepTraces: config.current.trace.keep, now }));
+  const store = storeOnFirstUse(async () => openStore({ path: config.storagePath(), keepTraces: config.current.trace.keep, now }));
   const traces = new LiveTraces();
   const onTraceEvent = (event: TraceEvent) => {
     if (config.current.trace.events) listener.notify("trace.event", event);

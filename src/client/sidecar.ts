@@ -101,7 +101,7 @@ export class Sidecar extends EventEmitter<SidecarEvents> implements AsyncDisposa
     if (method === "system.shutdown" || method === "system.shutdown_now") this.#supervisor.expectExit();
     const left = Math.max(1, limits.timeoutMs - (performance.now() - begun));
     const result = await peer.request(method, params, { ...limits, timeoutMs: left });
-    // The sidecar checks its results against the contract that this type comes from.
+    // The sidecar's handlers do not compile unless they give what the contract, and this type, says.
     return result as Result<M>;
   }
 

@@ -4,7 +4,7 @@ import { Connection } from "../../src/store/sqlite/connection.ts";
 import { type Database, loadDriver } from "../../src/store/sqlite/driver.ts";
 import { fail } from "../../src/errors.ts";
 
-describe("group commit", () => {
+describe("group commit", { timeout: 30_000 }, () => {
   let database: Database;
   let executed: string[];
   let connection: Connection;

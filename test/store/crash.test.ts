@@ -66,7 +66,7 @@ describe("kill -9", () => {
   });
 });
 
-describe("a turn whose process died", () => {
+describe("a turn whose process died", { timeout: 30_000 }, () => {
   let path = "";
   let child: Child;
   async function leave(): Promise<void> {

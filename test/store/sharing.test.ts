@@ -16,7 +16,7 @@ beforeAll(async () => {
   bundle = await bundleChild(folder);
 });
 
-describe("a file that another process uses", () => {
+describe("a file that another process uses", { timeout: 30_000 }, () => {
   it("may be made by several at the same moment", { timeout: 60_000 }, async () => {
     for (let round = 0; round < 5; round++) {
       const path = newPath();

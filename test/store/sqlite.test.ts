@@ -41,7 +41,7 @@ function fingerprint(path: string): Record<string, string> {
 
 describeStore("SQLite", (options) => openSqliteStore({ path: newPath(), ...options }));
 
-describe("a file of sessions", () => {
+describe("a file of sessions", { timeout: 30_000 }, () => {
   it("holds after it was closed what it held before", async () => {
     const path = newPath();
     const first = await open(path);
@@ -148,7 +148,7 @@ describe("a file of sessions", () => {
   });
 });
 
-describe("a file that is not for us", () => {
+describe("a file that is not for us", { timeout: 30_000 }, () => {
   async function refusal(path: string): Promise<unknown> {
     const before = fingerprint(path);
     const error: unknown = await open(path).then(
@@ -241,7 +241,7 @@ describe("a file that is not for us", () => {
   });
 });
 
-describe("the driver", () => {
+describe("the driver", { timeout: 30_000 }, () => {
   it.skipIf(process.versions["sqlite"] !== undefined)("that is missing is an error that says what to install", async () => {
     const child = startChild(await bundleChild(folder), ["openOnly", newPath(), "s1"], "unset NODE_PATH");
     const told = await child.said("failed");
@@ -251,7 +251,7 @@ describe("the driver", () => {
   });
 });
 
-describe("migrations", () => {
+describe("migrations", { timeout: 30_000 }, () => {
   it("lead an older file to the newest version, once, and take themselves back when they fail", async () => {
     const path = newPath();
     const store = await open(path);
@@ -271,7 +271,7 @@ describe("migrations", () => {
   });
 });
 
-describe("a disk", () => {
+describe("a disk", { timeout: 30_000 }, () => {
   let bundle = "";
   beforeAll(async () => {
     bundle = await bundleChild(folder);
