@@ -1,14 +1,14 @@
 import { countdown } from "../peer.js";
 import { call, readySidecar, request } from "../sidecar.js";
 import { frames } from "../streams.js";
-import { medianOf, takeTurns } from "../turns.js";
+import { medianOf, percentile, takeTurns } from "../turns.js";
 
 const SIZES = [100, 10_000, 100_000];
 /** Requests in flight while a database is filled; together they share the flushes of the disk. */
 const IN_FLIGHT = 5_000;
-const TURNS = 5;
-/** Calls of each kind in one turn, one after the other. */
-const CALLS = 40;
+const TURNS = 25;
+/** Calls of each kind in one turn, one after the other: few, so that the turns follow each other closely. */
+const CALLS = 10;
 const LISTED = 50;
 
 /** What a call on sessions costs in a database that holds many of them. */
@@ -49,7 +49,7 @@ async function fill(sidecar, count) {
   return ids;
 }
 
-/** Milliseconds per call of each kind. */
+/** Milliseconds of a call of each kind; the median, because a flush of the disk has its own moods. */
 async function costs(sidecar, ids) {
   const made = [];
   const create = await each(async () => {
@@ -66,9 +66,13 @@ async function costs(sidecar, ids) {
 }
 
 async function each(run) {
-  const started = performance.now();
-  for (let index = 0; index < CALLS; index++) await run();
-  return (performance.now() - started) / CALLS;
+  const times = [];
+  for (let index = 0; index < CALLS; index++) {
+    const started = performance.now();
+    await run();
+    times.push(performance.now() - started);
+  }
+  return percentile(times, 50);
 }
 
 function milliseconds(value) {

@@ -33,16 +33,16 @@ const LONGEST_FAULT = 500;
 
 /** The sidecar at the other end of two pipes. */
 export class Peer {
-  /** Resolves when everything that the sidecar ever sent was handled. */
+  /** Resolves when everything that the sidecar ever sent was handled, or the peer was closed. */
   readonly drained: Promise<void>;
   readonly #connection: MessageConnection;
   readonly #writer: NewlineMessageWriter;
   #closed: SidecarError | undefined;
+  #drain = () => {};
 
   constructor(input: Readable, output: Writable, hooks: PeerHooks) {
-    let drained = () => {};
     this.drained = new Promise((resolve) => {
-      drained = resolve;
+      this.#drain = resolve;
     });
     this.#writer = new NewlineMessageWriter(output);
     const report = (text: string) => hooks.onFault(new Error(redactText(text.slice(0, LONGEST_FAULT))));
@@ -51,7 +51,7 @@ export class Peer {
     this.#connection = createMessageConnection(reader, this.#writer, logger, {
       messageStrategy: {
         handleMessage: (message, next) => {
-          if (message === END_OF_INPUT) return drained();
+          if (message === END_OF_INPUT) return this.#drain();
           reader.handled();
           keepErrorKind(message);
           return next(message);
@@ -96,6 +96,8 @@ export class Peer {
   close(error: SidecarError): void {
     this.#closed ??= error;
     this.#connection.dispose();
+    // What a disposed connection had not handled it never will.
+    this.#drain();
   }
 
   #explain(error: unknown): unknown {

@@ -1,7 +1,7 @@
 import type { Failure } from "../errors.ts";
 import type { Dialect } from "./dialect.ts";
 import { reportedFailure } from "./faults.ts";
-import { countOf, isJsonObject, parseJson, textOf, type JsonObject } from "./json.ts";
+import { countOf, isJsonObject, type JsonObject, parseJson, textOf } from "./json.ts";
 import type { ModelEvent } from "./provider.ts";
 import type { SseEvent } from "./sse.ts";
 import { PairKeeper } from "./surrogates.ts";

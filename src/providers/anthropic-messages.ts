@@ -32,7 +32,10 @@ function systemText(content: ChatMessage["content"]): string {
 function encodeMessage({ role, content, toolCalls, toolCallId }: ChatMessage): Turn {
   const blocks = encodeContent(content);
   if (role === "tool") {
-    return { role: "user", content: [{ type: "tool_result", tool_use_id: encodeId(toolCallId ?? ""), ...(blocks.length === 0 ? {} : { content: blocks }) }] };
+    return {
+      role: "user",
+      content: [{ type: "tool_result", tool_use_id: encodeId(toolCallId ?? ""), ...(blocks.length === 0 ? {} : { content: blocks }) }],
+    };
   }
   if (role === "assistant") return { role, content: [...blocks, ...(toolCalls ?? []).map(encodeCall)] };
   return { role: "user", content: blocks };
@@ -60,7 +63,11 @@ function encodeImage(url: string): Block {
   const data = /^data:([\w.+-]+\/[\w.+-]+)((?:;[\w.+-]+=[^;,]*)*)(;base64)?,/i.exec(url);
   if (data === null) throw new Inexpressible("An image must be an http(s) address or a data: URL with its type");
   const [head, mediaType, , base64] = data;
-  return { type: "base64", media_type: mediaType?.toLowerCase(), data: base64 === undefined ? toBase64(url.slice(head.length)) : url.slice(head.length) };
+  return {
+    type: "base64",
+    media_type: mediaType?.toLowerCase(),
+    data: base64 === undefined ? toBase64(url.slice(head.length)) : url.slice(head.length),
+  };
 }
 
 function toBase64(percentEncoded: string): string {
@@ -81,7 +88,10 @@ function merge(turns: readonly Turn[]): Turn[] {
     else merged.push({ role: turn.role, content: [...turn.content] });
   }
   const isResult = (block: Block) => block.type === "tool_result";
-  return merged.map(({ role, content }) => ({ role, content: [...content.filter(isResult), ...content.filter((block) => !isResult(block))] }));
+  return merged.map(({ role, content }) => ({
+    role,
+    content: [...content.filter(isResult), ...content.filter((block) => !isResult(block))],
+  }));
 }
 
 /** An answer that the model is to go on with must not end in white space. */

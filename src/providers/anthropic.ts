@@ -1,7 +1,7 @@
 import { defaults } from "../contract/defaults.ts";
 import { AnthropicDialect } from "./anthropic-dialect.ts";
 import { encodeConversation } from "./anthropic-messages.ts";
-import { attempt, endpoint, headerKey, withOptions, type Call } from "./attempt.ts";
+import { attempt, type Call, endpoint, headerKey, withOptions } from "./attempt.ts";
 import type { ModelRequest, Provider, ProviderSettings } from "./provider.ts";
 
 /** The Messages API of Anthropic, and servers that speak it. */

@@ -1,5 +1,5 @@
-import Agent from "undici/lib/dispatcher/agent.js";
 import type { Dispatcher } from "undici";
+import Agent from "undici/lib/dispatcher/agent.js";
 
 /**
  * The pooled connections for a way to the model server: directly or through `proxy`.

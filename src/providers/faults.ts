@@ -17,7 +17,10 @@ export function connectionFailure(error: unknown, url: URL, viaProxy: boolean): 
       kind: "invalid_params",
       message: "The request cannot be sent over HTTP: check the API key and the base URL for characters that do not belong there",
     };
-  return { kind: "connect_failed", message: `Could not connect to ${where}: ${words[code] ?? "the connection failed"}${code === "" ? "" : ` (${code})`}` };
+  return {
+    kind: "connect_failed",
+    message: `Could not connect to ${where}: ${words[code] ?? "the connection failed"}${code === "" ? "" : ` (${code})`}`,
+  };
 }
 
 /** Why the answer stopped: an error after the response had started. */

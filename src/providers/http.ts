@@ -52,7 +52,11 @@ export async function postForStream(post: Post, settings: ProviderSettings, sile
     if (hop === MOST_REDIRECTS) {
       return {
         type: "failure",
-        failure: { kind: "redirect_refused", message: `The model server redirected more than ${MOST_REDIRECTS} times`, status: exchange.status },
+        failure: {
+          kind: "redirect_refused",
+          message: `The model server redirected more than ${MOST_REDIRECTS} times`,
+          status: exchange.status,
+        },
       };
     }
     url = target;
@@ -75,7 +79,10 @@ async function send(post: Post, settings: ProviderSettings, silence: Countdown, 
   try {
     proxy = proxyFor(url, process.env);
   } catch {
-    return { type: "failure", failure: { kind: "connect_failed", message: "The proxy variables of the environment do not hold a URL", retryable: false } };
+    return {
+      type: "failure",
+      failure: { kind: "connect_failed", message: "The proxy variables of the environment do not hold a URL", retryable: false },
+    };
   }
   const viaProxy = proxy !== undefined;
   try {
@@ -170,7 +177,10 @@ class Exchange implements Dispatcher.DispatchHandler, Reply {
   async started(): Promise<Exclude<PostOutcome, { type: "reply" }> | undefined> {
     // No time limit of undici covers name lookup, connection and TLS together, or the proxy.
     while (this.#controller === undefined && !this.#isOver) {
-      await this.#event(this.#connecting, { kind: "connect_failed", message: `No connection to ${this.#url.host} within ${this.#connecting.limitMs} ms` });
+      await this.#event(this.#connecting, {
+        kind: "connect_failed",
+        message: `No connection to ${this.#url.host} within ${this.#connecting.limitMs} ms`,
+      });
     }
     while (this.status === 0 && !this.#isOver) await this.#event(this.#silence, this.#silent());
     if (this.#signal.aborted) return { type: "aborted" };

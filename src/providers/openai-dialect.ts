@@ -2,7 +2,7 @@ import type { ToolCall, Usage } from "../contract/model.ts";
 import type { Failure } from "../errors.ts";
 import type { Dialect } from "./dialect.ts";
 import { reportedFailure } from "./faults.ts";
-import { countOf, isJsonObject, listOf, parseJson, textOf, type JsonObject } from "./json.ts";
+import { countOf, isJsonObject, type JsonObject, listOf, parseJson, textOf } from "./json.ts";
 import type { ModelEvent } from "./provider.ts";
 import type { SseEvent } from "./sse.ts";
 import { PairKeeper } from "./surrogates.ts";

@@ -1,6 +1,6 @@
 import { defaults } from "../contract/defaults.ts";
 import type { ChatMessage } from "../contract/model.ts";
-import { attempt, endpoint, headerKey, withOptions, type Call } from "./attempt.ts";
+import { attempt, type Call, endpoint, headerKey, withOptions } from "./attempt.ts";
 import { OpenAiDialect } from "./openai-dialect.ts";
 import type { ModelRequest, Provider, ProviderSettings } from "./provider.ts";
 

@@ -1,5 +1,5 @@
-import { createParser, type EventSourceParser } from "eventsource-parser";
 import { StringDecoder } from "node:string_decoder";
+import { createParser, type EventSourceParser } from "eventsource-parser";
 
 export interface SseEvent {
   /** The `event` field; undefined where there was none. */

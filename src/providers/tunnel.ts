@@ -1,7 +1,8 @@
 /** The parts of undici for proxies, loaded when one is configured. */
+
+import type { Dispatcher } from "undici";
 import connect from "undici/lib/api/api-connect.js";
 import Pool from "undici/lib/dispatcher/pool.js";
-import type { Dispatcher } from "undici";
 
 export { default as ProxyAgent } from "undici/lib/dispatcher/proxy-agent.js";
 

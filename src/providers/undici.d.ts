@@ -16,6 +16,7 @@ declare module "undici/lib/dispatcher/proxy-agent.js" {
 
 declare module "undici/lib/api/api-connect.js" {
   import type { Dispatcher } from "undici";
+
   function connect(this: Dispatcher, request: Dispatcher.ConnectOptions): Promise<Dispatcher.ConnectData>;
   export default connect;
 }

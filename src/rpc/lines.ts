@@ -1,15 +1,18 @@
 const NEWLINE = 10;
+/** First size of the buffer that holds an unfinished line, and the largest that is kept for the next one. Bytes. */
+const SMALL = 64 * 1024;
 
 /**
  * Cuts a byte stream into lines at LF, holding back no more than one line of at most `maxBytes`.
  * A longer line is skipped up to its newline and reported once, so that one bad frame costs neither
- * memory nor the frames behind it.
+ * memory nor the frames behind it. A line is only valid during the call that it is passed to.
  */
 export class LineSplitter {
   readonly #maxBytes: number;
   readonly #onLine: (line: Buffer) => void;
   readonly #onTooLong: () => void;
-  #held: Buffer[] = [];
+  /** An unfinished line is copied together, so that one that comes byte by byte takes no more than its length. */
+  #held = Buffer.alloc(0);
   #heldBytes = 0;
   #skipping = false;
 
@@ -27,7 +30,7 @@ export class LineSplitter {
       this.#finish(chunk.subarray(start, end));
       start = end + 1;
     }
-    if (start < chunk.length) this.#hold(start === 0 ? chunk : chunk.subarray(start));
+    if (start < chunk.length) this.#hold(chunk.subarray(start));
   }
 
   /** The input has ended: what stands without a newline is a line too. */
@@ -37,38 +40,41 @@ export class LineSplitter {
 
   #hold(part: Buffer): void {
     if (this.#skipping) return;
-    if (this.#heldBytes + part.length > this.#maxBytes) {
-      this.#drop();
+    const size = this.#heldBytes + part.length;
+    if (size > this.#maxBytes) {
+      this.#heldBytes = 0;
       this.#skipping = true;
       this.#onTooLong();
       return;
     }
-    this.#held.push(part);
-    this.#heldBytes += part.length;
+    if (size > this.#held.length) {
+      const larger = Buffer.allocUnsafe(Math.max(SMALL, size, this.#held.length * 2));
+      this.#held.copy(larger, 0, 0, this.#heldBytes);
+      this.#held = larger;
+    }
+    part.copy(this.#held, this.#heldBytes);
+    this.#heldBytes = size;
   }
 
   #finish(rest: Buffer): void {
     if (this.#skipping) {
       this.#skipping = false;
-      return;
-    }
-    if (this.#heldBytes + rest.length > this.#maxBytes) {
-      this.#drop();
-      this.#onTooLong();
+      this.#held = Buffer.alloc(0);
       return;
     }
     if (this.#heldBytes === 0) {
-      this.#onLine(rest);
+      if (rest.length > this.#maxBytes) this.#onTooLong();
+      else this.#onLine(rest);
       return;
     }
-    this.#held.push(rest);
-    const line = Buffer.concat(this.#held, this.#heldBytes + rest.length);
-    this.#drop();
-    this.#onLine(line);
-  }
-
-  #drop(): void {
-    this.#held = [];
+    this.#hold(rest);
+    if (this.#skipping) {
+      this.#skipping = false;
+      return;
+    }
+    const line = this.#held.subarray(0, this.#heldBytes);
     this.#heldBytes = 0;
+    if (this.#held.length > SMALL) this.#held = Buffer.alloc(0);
+    this.#onLine(line);
   }
 }

@@ -1,4 +1,4 @@
-import { fail, WireError } from "../errors.ts";
+import { fail, type WireError } from "../errors.ts";
 
 /** Why storage failed: `data.reason` of a `storage` error. */
 export type StorageReason = "disk_full" | "io" | "readonly" | "busy" | "corrupt" | "newer" | "foreign" | "unavailable" | "closed";

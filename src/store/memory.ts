@@ -2,7 +2,7 @@ import type { AgentSession, ChatMessage, HarnessTrace, StoredMessage, TurnStatus
 import { fail } from "../errors.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { storageFailure, turnExists } from "./failures.ts";
-import { answerMessage, hasContent, messageId, toChatMessage, type MessageBody } from "./messages.ts";
+import { answerMessage, hasContent, type MessageBody, messageId, toChatMessage } from "./messages.ts";
 import { merge, Recency } from "./recency.ts";
 import type { Page, SessionFields, SessionFilter, Store, StoreOptions, TraceFilter, TraceRecord, TurnEnd, TurnStart } from "./store.ts";
 import { jsonCopy, wellFormed } from "./text.ts";
@@ -87,13 +87,11 @@ class Memory {
     const found = this.sessions.get(wellFormed(fields.sessionId));
     const { sessionId, userId, chatId, currentStage, scenario, projectId, nextStage, stageData } = fields;
     const session: AgentSession = {
-      ...found?.session,
       ...jsonCopy({ sessionId, userId, chatId, currentStage, scenario }),
       isActive: true,
       createdAt: found?.session.createdAt ?? now,
       updatedAt: now,
     };
-    // What is not given stays as it was.
     if (projectId !== undefined) session.projectId = wellFormed(projectId);
     if (nextStage !== undefined) session.nextStage = wellFormed(nextStage);
     if (stageData !== undefined) session.stageData = jsonCopy(stageData);

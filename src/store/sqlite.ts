@@ -49,6 +49,8 @@ const SETTINGS = `
 `;
 /** Traces deleted in one transaction. */
 const PRUNE_STEP = 500;
+/** Traces stored between two prunings. */
+const PRUNE_EVERY = 1_000;
 
 /** A trace as it is now; spans and events are not changed once they are in the lists of a record. */
 function snapshot(record: TraceRecord): TraceRecord {
@@ -105,7 +107,17 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
     owners.register();
     bury(owners.dead());
   });
-  while ((await commits.write(() => traces.prune(options.keepTraces, PRUNE_STEP))) === PRUNE_STEP);
+  const prune = async (): Promise<void> => {
+    while ((await commits.write(() => traces.prune(options.keepTraces, PRUNE_STEP))) === PRUNE_STEP);
+  };
+  await prune();
+  let stored = 0;
+  /** A long run must not let traces pile up either. */
+  const withTrace = (change: () => void): Promise<void> => {
+    // What is not deleted now is deleted the next time.
+    if (++stored % PRUNE_EVERY === 0) prune().catch(() => {});
+    return commits.write(change);
+  };
 
   let closing: Promise<void> | undefined;
   /** The last change: turns of ours that are still running will not go on. */
@@ -149,12 +161,12 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
     appendAnswer: (turnId, { ...part }) => commits.write(() => turns.append(turnId, part), "relaxed"),
     endTurn: (given) => {
       const end = { ...given, trace: snapshot(given.trace) };
-      return commits.write(() => turns.end(end));
+      return withTrace(() => turns.end(end));
     },
 
     saveTrace: (given) => {
       const record = snapshot(given);
-      return commits.write(() => traces.save(record));
+      return withTrace(() => traces.save(record));
     },
     getTrace: (traceId) => readTurns(() => traces.get(traceId)),
     listTraces: (filter) => readTurns(() => traces.list(filter)),

@@ -1,6 +1,6 @@
 import type { AgentSession, ChatMessage, HarnessTrace, StoredMessage, ToolCall, TraceEvent, TraceSpan, TurnStatus } from "../contract/model.ts";
 
-/** What the caller may set of a session; the store keeps `createdAt` of one that exists. */
+/** What the caller may set of a session; an optional field that is left out is taken away. */
 export interface SessionFields {
   sessionId: string;
   userId: string;
@@ -74,7 +74,7 @@ export interface TraceFilter {
  * is one of `disk_full`, `io`, `readonly`, `busy`, `corrupt`, `newer`, `foreign`, `unavailable`, `closed`.
  */
 export interface Store {
-  /** Creates the session, or updates the fields given and opens it again. */
+  /** Creates the session, or replaces the fields of the one that exists (all but `createdAt`) and opens it again. */
   upsertSession(fields: SessionFields): Promise<AgentSession>;
   getSession(sessionId: string): Promise<AgentSession>;
   setActive(sessionId: string, isActive: boolean): Promise<AgentSession>;

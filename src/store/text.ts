@@ -15,14 +15,14 @@ export function toColumn(text: string): string {
 }
 
 export function fromColumn(column: string): string {
-  return column.includes(SUB) ? column.replace(escapes, (escape) => (escape === `${SUB}0` ? NUL : SUB)) : column;
+  return column.includes(SUB) ? column.replace(escapes, (found) => (found === `${SUB}0` ? NUL : SUB)) : column;
 }
 
 /** Any JSON value as text, lone surrogates replaced. */
 export function toJson(value: unknown): string {
   const json = JSON.stringify(value);
   // JSON.stringify writes lone surrogates, and only those, as \ud800 to \udfff.
-  return json.includes("\\ud") ? json.replace(jsonEscape, (escape) => (escape === "\\\\" ? escape : "\ufffd")) : json;
+  return json.includes("\\ud") ? json.replace(jsonEscape, (found) => (found === "\\\\" ? found : "\ufffd")) : json;
 }
 
 /** A copy that nobody else holds, in the form that a database would have given back. */
@@ -35,11 +35,8 @@ const NUL = "\u0000";
 const SUB = "\u001a";
 const loneSurrogate = /\p{Surrogate}/u;
 const loneSurrogates = /\p{Surrogate}/gu;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for.
 const needsEscape = /[\u0000\u001a]/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for.
 const escaped = /[\u0000\u001a]/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for.
 const escapes = /\u001a[01]/g;
 /** An escaped backslash is matched as well, so that the text `\\ud800` is not taken for a surrogate. */
 const jsonEscape = /\\\\|\\ud[89a-f][0-9a-f]{2}/g;

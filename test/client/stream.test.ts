@@ -1,5 +1,8 @@
 import { afterAll, describe, expect, it } from "vitest";
 import type { ChatStream, StreamChunk } from "../../src/client/index.ts";
+import type { Peer } from "../../src/client/peer.ts";
+import { Streams } from "../../src/client/streams.ts";
+import { startTurn } from "../../src/client/turn.ts";
 import { echo, endless, fake, next, real, scripted } from "./sidecars.ts";
 
 const unhandled: unknown[] = [];
@@ -154,6 +157,34 @@ describe("a stream", () => {
     await expect.poll(async () => (await sidecar.ping()).activeTraces).toBe(0);
   });
 
+  it("is cancelled when the signal comes in the moment of the reply", async () => {
+    const controller = new AbortController();
+    const asked: unknown[] = [];
+    const peer = {
+      request(method: string, params: unknown) {
+        asked.push([method, params]);
+        queueMicrotask(() => controller.abort());
+        return Promise.resolve({ streamId: "s" });
+      },
+    };
+    const streams = new Streams();
+    const stream = startTurn(streams, () => peer as unknown as Peer, echo("hi"), { signal: controller.signal, timeoutMs: 1_000 });
+    expect(await stream.streamId).toBe("s");
+    await expect.poll(() => asked.at(-1)).toEqual(["agent.chat.cancel", { streamId: "s" }]);
+    streams.receive("stream.done", { streamId: "s", seq: 0, ok: false, cancelled: true });
+    expect(await stream.done).toEqual({ ok: false, cancelled: true });
+  });
+
+  it("ends without the sidecar's word when a cancelled stream gets none in five seconds", { timeout: 60_000 }, async () => {
+    const sidecar = await fake(
+      `ready(); on = ({ id, method }) => { if (method === "agent.chat.stream") { send({ id, result: { streamId: "s" } }); chunk("s", "a"); } }`,
+      { health: false },
+    );
+    const stream = sidecar.stream(echo("hi"));
+    await leaveAtOnce(stream);
+    expect(await stream.done).toEqual({ ok: false, cancelled: true });
+  });
+
   it("cancels at the sidecar what is named after the host has given up", async () => {
     const body = `ready(); on = ({ id, method, params }) => {
       if (method === "$/cancelRequest") send({ id: params.id, result: { streamId: "late" } });
@@ -206,6 +237,14 @@ describe("a stream", () => {
     await expect(waiting).rejects.toMatchObject({ kind: "transport_closed", data: { signal: "SIGKILL" } });
     expect(await iterator.next()).toMatchObject({ done: true });
     await expect(stream.done).rejects.toMatchObject({ kind: "transport_closed" });
+  });
+
+  it("loses nothing of what a sidecar had sent that then died", async () => {
+    const body = `ready(); on = ({ id, method }) => { if (method !== "agent.chat.stream") return; send({ id, result: { streamId: "s" } }); for (let n = 0; n < 5000; n++) chunk("s", n + " "); done("s"); process.stdout.write("", () => process.kill(process.pid, "SIGKILL")) }`;
+    const sidecar = await fake(body, { restart: false });
+    const stream = sidecar.stream(echo("hi"));
+    expect(await stream.text()).toBe(Array.from({ length: 5000 }, (_, n) => `${n} `).join(""));
+    expect(await stream.done).toEqual({ ok: true });
   });
 
   it("gets its terminal when the sidecar is stopped", async () => {

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ChatMessage } from "../../src/contract/model.ts";
 import { anthropic } from "../../src/providers/anthropic.ts";
 import type { ModelEvent, ModelRequest, ProviderSettings } from "../../src/providers/provider.ts";
-import { anthropicStream, startModelServer, type ModelServer, type SeenRequest } from "../support/model-server.ts";
+import { anthropicStream, type ModelServer, type SeenRequest, startModelServer } from "../support/model-server.ts";
 import { ask, failureIn, textIn } from "./ask.ts";
 
 let server: ModelServer | undefined;
@@ -244,11 +244,10 @@ describe("the answer of anthropic", () => {
   });
 
   it("does not count pings as a sign of life", async () => {
-    let isClosed = false;
-    server = await startModelServer(async (request, answer) => {
-      void request.closed.then(() => (isClosed = true));
+    server = await startModelServer(async (_request, answer) => {
       await answer.head(200);
-      while (!isClosed) {
+      // Until the connection is closed: writing then rejects.
+      for (;;) {
         await answer.chunk('event: ping\ndata: {"type": "ping"}\n\ndata: {"type": "ping"}\n\n');
         await new Promise((resolve) => setTimeout(resolve, 5));
       }

@@ -5,7 +5,15 @@ import type { ModelEvent, ModelRequest, Provider, ProviderSettings } from "../..
 /** A request and settings with everything left out that a test does not speak of. */
 export function requestOf(request: Partial<ModelRequest> = {}): ModelRequest {
   const messages: ChatMessage[] = [{ role: "user", content: "Hello" }];
-  return { model: "test-model", messages, tools: undefined, temperature: undefined, maxTokens: undefined, providerOptions: undefined, ...request };
+  return {
+    model: "test-model",
+    messages,
+    tools: undefined,
+    temperature: undefined,
+    maxTokens: undefined,
+    providerOptions: undefined,
+    ...request,
+  };
 }
 
 export function settingsOf(settings: Partial<ProviderSettings> = {}): ProviderSettings {

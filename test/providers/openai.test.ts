@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ChatMessage, ToolDescriptor } from "../../src/contract/model.ts";
 import { openai } from "../../src/providers/openai.ts";
 import type { ModelEvent, ModelRequest, ProviderSettings } from "../../src/providers/provider.ts";
-import { openaiStream, startModelServer, type ModelServer, type SeenRequest } from "../support/model-server.ts";
+import { type ModelServer, openaiStream, type SeenRequest, startModelServer } from "../support/model-server.ts";
 import { ask, failureIn, joined, textIn } from "./ask.ts";
 
 let server: ModelServer | undefined;
@@ -94,8 +94,17 @@ describe("the request of openai", () => {
   });
 
   it("takes over providerOptions last, where null deletes", async () => {
-    const seen = await sent({ maxTokens: 5, providerOptions: { stream_options: null, max_tokens: null, max_completion_tokens: 7, model: "other", seed: 0 } });
-    expect(seen.json).toEqual({ model: "other", messages: [{ role: "user", content: "Hello" }], stream: true, max_completion_tokens: 7, seed: 0 });
+    const seen = await sent({
+      maxTokens: 5,
+      providerOptions: { stream_options: null, max_tokens: null, max_completion_tokens: 7, model: "other", seed: 0 },
+    });
+    expect(seen.json).toEqual({
+      model: "other",
+      messages: [{ role: "user", content: "Hello" }],
+      stream: true,
+      max_completion_tokens: 7,
+      seed: 0,
+    });
   });
 
   it("replaces halves of characters, which strict servers refuse", async () => {
@@ -236,7 +245,7 @@ describe("the answer of openai", () => {
   });
 
   it("ends with [DONE], whatever follows it in the same packet", async () => {
-    const events = await told([openaiStream(["a"]).join("") + choice({ content: "b" }) + "data: nonsense\n\n"]);
+    const events = await told([[...openaiStream(["a"]), choice({ content: "b" }), "data: nonsense\n\n"].join("")]);
     expect(events).toEqual([
       { type: "text", text: "a" },
       { type: "finish", reason: "stop" },

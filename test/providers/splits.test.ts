@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { AnthropicDialect } from "../../src/providers/anthropic-dialect.ts";
 import { anthropic } from "../../src/providers/anthropic.ts";
+import { AnthropicDialect } from "../../src/providers/anthropic-dialect.ts";
 import type { Dialect } from "../../src/providers/dialect.ts";
-import { OpenAiDialect } from "../../src/providers/openai-dialect.ts";
 import { openai } from "../../src/providers/openai.ts";
+import { OpenAiDialect } from "../../src/providers/openai-dialect.ts";
 import type { ModelEvent, Provider } from "../../src/providers/provider.ts";
 import { ResponseReader } from "../../src/providers/reader.ts";
-import { anthropicStream, openaiStream, startModelServer, type AnthropicPart, type ModelServer } from "../support/model-server.ts";
+import { type AnthropicPart, anthropicStream, type ModelServer, openaiStream, startModelServer } from "../support/model-server.ts";
 import { ask } from "./ask.ts";
 
 const words = fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 });
@@ -18,9 +18,9 @@ const openaiParts = fc.array(
   fc.oneof(
     words,
     words.map((reasoning) => ({ reasoning })),
-    fc
-      .tuple(fc.nat(2), args)
-      .map(([index, value]) => ({ tool_calls: [{ index, id: `call_${index}`, function: { name: `f${index}`, arguments: JSON.stringify(value) } }] })),
+    fc.tuple(fc.nat(2), args).map(([index, value]) => ({
+      tool_calls: [{ index, id: `call_${index}`, function: { name: `f${index}`, arguments: JSON.stringify(value) } }],
+    })),
   ),
   { maxLength: 8 },
 );

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { openai } from "../../src/providers/openai.ts";
 import type { ModelEvent, ProviderSettings } from "../../src/providers/provider.ts";
-import { openaiStream, startModelServer, type Answer, type Handler, type ModelServer, type ModelServerOptions } from "../support/model-server.ts";
+import { type Answer, type Handler, type ModelServer, type ModelServerOptions, openaiStream, startModelServer } from "../support/model-server.ts";
 import { ask, failureIn, requestOf, settingsOf, textIn } from "./ask.ts";
 
 const servers: ModelServer[] = [];
@@ -68,9 +68,15 @@ describe("connections", () => {
   });
 
   it("are kept for the next call after a good end", async () => {
-    const { server, settings } = await serve((_request, answer) => answer.sse(hello));
+    // The end of the body comes a little after [DONE], as it does from real servers.
+    const { server, settings } = await serve(
+      start(hello, async (answer) => {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        await answer.end();
+      }),
+    );
     await ask(openai, settings);
-    // undici gives a connection back one turn of the loop after its response has ended.
+    // Again and again, because the connection is free only after that end.
     await vi.waitFor(async () => {
       const before = server.connections;
       await ask(openai, settings);
@@ -146,6 +152,8 @@ describe("statuses", () => {
   it("of 1xx are passed over", async () => {
     const { settings } = await serve(async (_request, answer) => {
       await answer.raw("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n");
+      // On its own, not in one packet with the answer.
+      await new Promise((resolve) => setTimeout(resolve, 20));
       await answer.sse(hello);
     });
     expect(textIn(await ask(openai, settings))).toBe("Hello there");
@@ -164,7 +172,7 @@ describe("redirects", () => {
   });
 
   it("are followed three times, not four", async () => {
-    const { server, settings } = await serve((request, answer) => answer.respond(307, "", { location: `/${server.requests.length}` }));
+    const { server, settings } = await serve((_request, answer) => answer.respond(307, "", { location: `/${server.requests.length}` }));
     expect(failureIn(await ask(openai, settings))).toMatchObject({ kind: "redirect_refused", status: 307 });
     expect(server.requests).toHaveLength(4);
   });
@@ -238,14 +246,20 @@ describe("proxies", () => {
     const { server } = await serve((_request, answer) => answer.close());
     vi.stubEnv("https_proxy", server.url);
     const failure = failureIn(await ask(openai, { baseUrl: "https://models.invalid/v1" }));
-    expect(failure).toMatchObject({ kind: "connect_failed", message: expect.stringContaining("through the proxy: the connection was closed") });
+    expect(failure).toMatchObject({
+      kind: "connect_failed",
+      message: expect.stringContaining("through the proxy: the connection was closed"),
+    });
     expect(server.connections).toBe(1);
   });
 
   it("that want a password fail without a second try", async () => {
     const { server } = await serve((_request, answer) => answer.respond(407, "who are you"));
     vi.stubEnv("http_proxy", server.url);
-    expect(failureIn(await ask(openai, { baseUrl: "http://models.invalid/v1" }))).toMatchObject({ kind: "connect_failed", retryable: false });
+    expect(failureIn(await ask(openai, { baseUrl: "http://models.invalid/v1" }))).toMatchObject({
+      kind: "connect_failed",
+      retryable: false,
+    });
   });
 
   it("are not asked for this machine", async () => {
@@ -341,12 +355,11 @@ describe("silence", () => {
   });
 
   it("is not broken by comments, blank lines, pings and events without data", async () => {
-    let isClosed = false;
     const noise = [": ping\n\n", "\n\n", "event: ping\ndata: {}\n\n", 'data: {"type":"ping"}\n\n', "data: \n\n", "event: x\n\n"];
-    const { server, settings } = await serve(
+    const { settings } = await serve(
       start(unfinished, async (answer) => {
-        void server.requests[0]?.closed.then(() => (isClosed = true));
-        for (let i = 0; !isClosed; i++) {
+        // Until the connection is closed: writing then rejects.
+        for (let i = 0; ; i++) {
           await answer.chunk(noise[i % noise.length] ?? "");
           await new Promise((resolve) => setTimeout(resolve, 5));
         }
@@ -429,6 +442,18 @@ describe("cancelling", () => {
     const { server, settings } = await serve((_request, answer) => answer.sse(hello));
     expect(await ask(openai, settings, {}, AbortSignal.abort())).toEqual([]);
     expect(server.connections).toBe(0);
+  });
+
+  it("while the connection is made sends nothing", async () => {
+    const { server, settings } = await serve((_request, answer) => answer.sse(hello));
+    const controller = new AbortController();
+    const asked = ask(openai, settings, {}, controller.signal);
+    // Enough for the connection to be asked for, while the loop has had no chance to make it.
+    for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+    controller.abort();
+    expect(await asked).toEqual([]);
+    expect(textIn(await ask(openai, settings))).toBe("Hello there");
+    expect(server.requests).toHaveLength(1);
   });
 
   it("while an error body is read ends quietly", async () => {

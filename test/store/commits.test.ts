@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { fail } from "../../src/errors.ts";
 import { Commits } from "../../src/store/sqlite/commits.ts";
 import { Connection } from "../../src/store/sqlite/connection.ts";
 import { type Database, loadDriver } from "../../src/store/sqlite/driver.ts";
-import { fail } from "../../src/errors.ts";
 
 describe("group commit", { timeout: 30_000 }, () => {
   let database: Database;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ChatMessage, StoredMessage } from "../../src/contract/model.ts";
 import type { Store, StoreOptions } from "../../src/store/store.ts";
-import { session, START_MS, trace, traceRecord, turn, wholeTurn } from "./records.ts";
+import { START_MS, session, trace, traceRecord, turn, wholeTurn } from "./records.ts";
 
 /** What every store does, whatever it keeps its records in. */
 export function describeStore(name: string, open: (options: Omit<StoreOptions, "path">) => Promise<Store>): void {
@@ -38,11 +38,13 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         expect(await store.getSession("s1")).toEqual(created);
       });
 
-      it("that exist are updated where fields are given, keep the rest, and are open again", async () => {
+      it("that exist are replaced but for their creation time, and are open again", async () => {
         await store.upsertSession(session("s1", { projectId: "p", nextStage: "act", stageData: { n: 1 } }));
         await store.setActive("s1", false);
         const updated = await store.upsertSession(session("s1", { currentStage: "act", userId: "u2", stageData: { n: 2 } }));
-        expect(updated).toMatchObject({ currentStage: "act", userId: "u2", projectId: "p", nextStage: "act", stageData: { n: 2 }, isActive: true });
+        expect(updated).toMatchObject({ currentStage: "act", userId: "u2", stageData: { n: 2 }, isActive: true });
+        expect(updated).not.toHaveProperty("projectId");
+        expect(updated).not.toHaveProperty("nextStage");
         expect(updated.createdAt).toBe("2026-01-01T00:00:01.000Z");
         expect(updated.updatedAt > updated.createdAt).toBe(true);
         expect(await store.getSession("s1")).toEqual(updated);
@@ -136,7 +138,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
                 if (used.remove && !used.close) await tested.deleteSession(used.sessionId);
                 else model.set(used.sessionId, used);
               }
-              const newest = [...model.values()].reverse();
+              const newest = [...model.values()].toReversed();
               for (const userId of [undefined, "u1"]) {
                 for (const chatId of [undefined, "c2"]) {
                   for (const activeOnly of [undefined, true]) {
@@ -471,7 +473,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         for (const one of all) await store.saveTrace({ trace: one, spans: [], events: [] });
         for (const sessionId of [undefined, "even", "none"]) {
           for (const status of [undefined, "error" as const]) {
-            const expected = all.filter((one) => (sessionId ?? one.sessionId) === one.sessionId && (status ?? one.status) === one.status).reverse();
+            const expected = all.filter((one) => (sessionId ?? one.sessionId) === one.sessionId && (status ?? one.status) === one.status).toReversed();
             const found: unknown[] = [];
             let cursor: string | undefined;
             do {

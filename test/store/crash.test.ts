@@ -7,7 +7,7 @@ import { loadDriver } from "../../src/store/sqlite/driver.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
 import { bundleChild, type Child, startChild } from "./processes.ts";
-import { session, START_MS, traceRecord, turn } from "./records.ts";
+import { START_MS, session, traceRecord, turn } from "./records.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "store-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

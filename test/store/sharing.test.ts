@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { bundleChild, startChild } from "./processes.ts";
-import { session, START_MS, turn } from "./records.ts";
+import { START_MS, session, turn } from "./records.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "store-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -23,7 +23,7 @@ describe("a file that another process uses", { timeout: 30_000 }, () => {
       const children = ["a", "b", "c", "d"].map((name) => startChild(bundle, ["openOnly", path, name]));
       expect(await Promise.all(children.map((child) => child.ended)), children.flatMap((child) => child.lines).join()).toEqual([0, 0, 0, 0]);
       const store = await openSqliteStore({ path, ...options });
-      expect((await store.listSessions({ limit: 10 })).map((found) => found.sessionId).sort()).toEqual(["a", "b", "c", "d"]);
+      expect((await store.listSessions({ limit: 10 })).map((found) => found.sessionId).toSorted()).toEqual(["a", "b", "c", "d"]);
       await store.close();
     }
   });

@@ -11,7 +11,7 @@ import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store, StoreOptions } from "../../src/store/store.ts";
 import { describeStore } from "./conformance.ts";
 import { bundleChild, startChild } from "./processes.ts";
-import { session, START_MS, traceRecord, turn, wholeTurn } from "./records.ts";
+import { START_MS, session, traceRecord, turn, wholeTurn } from "./records.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "store-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -95,7 +95,14 @@ describe("a file of sessions", { timeout: 30_000 }, () => {
     await (await open(path)).close();
     const asked: string[] = [];
     const database = rawOpen(path);
-    const spied: Database = { exec: (sql) => database.exec(sql), close: () => database.close(), prepare: (sql) => (asked.push(sql), database.prepare(sql)) };
+    const spied: Database = {
+      exec: (sql) => database.exec(sql),
+      close: () => database.close(),
+      prepare: (sql) => {
+        asked.push(sql);
+        return database.prepare(sql);
+      },
+    };
     const { Sessions } = await import("../../src/store/sqlite/sessions.ts");
     const { Traces } = await import("../../src/store/sqlite/traces.ts");
     const { Turns } = await import("../../src/store/sqlite/turns.ts");
@@ -120,8 +127,12 @@ describe("a file of sessions", { timeout: 30_000 }, () => {
         .all()
         .map((step) => String(step["detail"]));
       // The list of all traces is a walk along the table; the halves of the list of sessions are scanned when both are found.
-      const walks = plan.filter((step) => /^SCAN/.test(step) && !/^SCAN \(subquery|^SCAN \d+ CONSTANT/.test(step));
+      const walks = plan.filter((step) => step.startsWith("SCAN") && !/^SCAN \(subquery|^SCAN \d+ CONSTANT/.test(step));
       if (!sql.includes("FROM traces  ORDER BY")) expect(walks, sql).toEqual([]);
+      // Every filter is part of the search, not a sieve after it.
+      for (const filter of sql.startsWith("SELECT") ? ["user_id", "chat_id", "session_id", "status", "session_key"] : []) {
+        if (sql.includes(`${filter} = ?`)) expect(plan.join(), sql).toContain(`${filter}=?`);
+      }
       if (!sql.includes("UNION ALL"))
         expect(
           plan.filter((step) => step.includes("TEMP B-TREE")),

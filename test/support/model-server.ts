@@ -1,4 +1,4 @@
-import { createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 
 /**
@@ -172,7 +172,9 @@ export function anthropicStream(
     send("content_block_start", { index, content_block: start });
   };
 
-  send("message_start", { message: { id: "msg_1", type: "message", role: "assistant", model: "test-model", content: [], stop_reason: null, usage } });
+  send("message_start", {
+    message: { id: "msg_1", type: "message", role: "assistant", model: "test-model", content: [], stop_reason: null, usage },
+  });
   send("ping");
   for (const part of parts) {
     if (typeof part === "string") {

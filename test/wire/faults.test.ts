@@ -33,7 +33,7 @@ async function ended(sidecar: TestSidecar, streamId: string): Promise<Frame> {
 }
 
 const sse = { "content-type": "text/event-stream" };
-const [opening = "", hello = "", ...closing] = openaiStream(["hello"]);
+const [opening = "", hello = ""] = openaiStream(["hello"]);
 
 describe("a model server that", () => {
   const cases: [what: string, handler: Handler, expected: object, text: string][] = [

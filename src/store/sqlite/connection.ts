@@ -1,5 +1,5 @@
-import type { Database, Row, Statement, Value } from "./driver.ts";
 import { storageFailure } from "../failures.ts";
+import type { Database, Row, Statement, Value } from "./driver.ts";
 
 /** A database whose statements are prepared once. Synchronous; throws what SQLite throws. */
 export class Connection {

@@ -1,5 +1,5 @@
 import { fail, WireError } from "../../errors.ts";
-import { storageFailure, type StorageReason } from "../failures.ts";
+import { type StorageReason, storageFailure } from "../failures.ts";
 
 /** Any error of SQLite or of the file system as a wire error; wire errors stay as they are. */
 export function asWireError(error: unknown): WireError {

@@ -1,6 +1,6 @@
+import { storageFailure } from "../failures.ts";
 import type { Connection } from "./connection.ts";
 import { number } from "./connection.ts";
-import { storageFailure } from "../failures.ts";
 
 /** "SCAR" in the header of the file: that it is ours. */
 export const APPLICATION_ID = 0x53434152;

@@ -22,8 +22,7 @@ export class Sessions {
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ${NEXT_TOUCHED})
        ON CONFLICT (session_id) DO UPDATE SET
          user_id = excluded.user_id, chat_id = excluded.chat_id, current_stage = excluded.current_stage, scenario = excluded.scenario,
-         project_id = coalesce(excluded.project_id, project_id), next_stage = coalesce(excluded.next_stage, next_stage),
-         stage_data = coalesce(excluded.stage_data, stage_data), is_active = 1, updated_at = excluded.updated_at, touched = excluded.touched
+         project_id = excluded.project_id, next_stage = excluded.next_stage, stage_data = excluded.stage_data, is_active = 1, updated_at = excluded.updated_at, touched = excluded.touched
        RETURNING *`,
       toColumn(fields.sessionId),
       toColumn(fields.userId),

@@ -1,8 +1,8 @@
 import type { ChatMessage, StoredMessage, TurnStatus } from "../../contract/model.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
 import { storageFailure, turnExists } from "../failures.ts";
-import { answerMessage, hasContent, INTERRUPTED_MESSAGE, messageId, toChatMessage } from "../messages.ts";
 import type { MessageBody } from "../messages.ts";
+import { answerMessage, hasContent, INTERRUPTED_MESSAGE, messageId, toChatMessage } from "../messages.ts";
 import type { Page, TurnEnd, TurnStart } from "../store.ts";
 import { fromColumn, toColumn, toJson } from "../text.ts";
 import { array, type Connection, number, object, text } from "./connection.ts";
