@@ -69,7 +69,6 @@ export const Config = z.strictObject({
     .prefault({}),
 });
 export type Config = z.output<typeof Config>;
-export type ConfigInput = z.input<typeof Config>;
 
 /** Keys that are read once, at start. */
 export const startOnlyKeys = ["storagePath", "limits"] as const;

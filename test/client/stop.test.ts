@@ -1,5 +1,6 @@
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { fake, next, real, signal } from "./sidecars.ts";
+import { fake, next, real, signal, temporaryFolder } from "./sidecars.ts";
 
 const deadlines = { shutdownMs: 200, eofMs: 200, sigtermMs: 200 };
 const refuses = `on = ({ id }) => send({ id, error: { code: -32601, message: "no" } });`;
@@ -60,9 +61,9 @@ describe("stop", () => {
 
   it("ends a sidecar that is being restarted", async () => {
     const sidecar = await fake(
-      `if (process.env.MARK) { require("node:fs").existsSync(process.env.MARK) ? forever() : (require("node:fs").writeFileSync(process.env.MARK, ""), ready()) } on = () => process.exit(5)`,
+      `const fs = require("node:fs"); if (fs.existsSync(process.env.MARK)) forever(); else { fs.writeFileSync(process.env.MARK, ""); ready() } on = () => process.exit(5)`,
       {
-        env: { MARK: `${process.env["TMPDIR"] ?? "/tmp"}/sidecar-client-${process.pid}-${Date.now()}` },
+        env: { MARK: join(temporaryFolder(), "started-once") },
         restart: { baseDelayMs: 1 },
         stop: deadlines,
         health: false,
