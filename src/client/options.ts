@@ -68,7 +68,7 @@ export interface Launch {
 }
 
 export type HealthPolicy = { [K in keyof HealthOptions]-?: number };
-export type RestartPolicy = { [K in keyof RestartOptions]-?: number };
+type RestartPolicy = { [K in keyof RestartOptions]-?: number };
 export type StopDeadlines = { [K in keyof StopOptions]-?: number };
 
 export interface Settings {

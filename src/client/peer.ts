@@ -45,7 +45,7 @@ export class Peer {
       this.#drain = resolve;
     });
     this.#writer = new NewlineMessageWriter(output);
-    const report = (text: string) => hooks.onFault(new Error(redactText(text.slice(0, LONGEST_FAULT))));
+    const report = (text: string) => hooks.onFault(new Error(redactText(text).slice(0, LONGEST_FAULT)));
     const logger = { error: report, warn: report, info: () => {}, log: () => {} };
     const reader = new NewlineMessageReader(input, { mostAhead: MOST_AHEAD });
     this.#connection = createMessageConnection(reader, this.#writer, logger, {

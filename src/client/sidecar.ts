@@ -98,9 +98,9 @@ export class Sidecar extends EventEmitter<SidecarEvents> implements AsyncDisposa
     const limits = limitsOf(options);
     const connected = this.#supervisor.peer(method, limits);
     const peer = connected instanceof Promise ? await connected : connected;
-    if (method === "system.shutdown" || method === "system.shutdown_now") this.#supervisor.expectExit();
     const left = Math.max(1, limits.timeoutMs - (performance.now() - begun));
     const result = await peer.request(method, params, { ...limits, timeoutMs: left });
+    if (method === "system.shutdown" || method === "system.shutdown_now") this.#supervisor.expectExit();
     // The sidecar's handlers do not compile unless they give what the contract, and this type, says.
     return result as Result<M>;
   }

@@ -73,7 +73,7 @@ export class Supervisor {
     });
   }
 
-  /** The host has asked the sidecar itself to end: its exit is no accident. */
+  /** The host itself has asked the sidecar to end, and it has agreed: its exit is no accident. */
   expectExit(): void {
     this.#leaving = true;
   }

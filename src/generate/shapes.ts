@@ -24,4 +24,4 @@ export const shapes = {
   NoParams: model.NoParams,
 } satisfies Record<string, z.ZodType>;
 
-export type ShapeName = keyof typeof shapes;
+type ShapeName = keyof typeof shapes;

@@ -172,3 +172,32 @@ describe("an id that is still in flight", () => {
     expect((await sidecar.call<unknown[]>("agent.session.list")).length).toBe(1);
   });
 });
+
+describe("a request in flight", () => {
+  it("can be cancelled, and is then answered with -32800 and nothing else", async () => {
+    const sidecar = await startSidecar();
+    const frames = [
+      { jsonrpc: "2.0", id: "a", method: "agent.session.create", params: { sessionId: "a" } },
+      { jsonrpc: "2.0", id: 7, method: "agent.session.list" },
+      { jsonrpc: "2.0", method: "$/cancelRequest", params: { id: 7 } },
+      { jsonrpc: "2.0", method: "$/cancelRequest", params: { id: "7" } },
+      { jsonrpc: "2.0", method: "$/cancelRequest", params: { id: "unknown" } },
+    ];
+    sidecar.sendRaw(frames.map((frame) => `${JSON.stringify(frame)}\n`).join(""));
+    expect((await sidecar.reply(7)).error).toMatchObject({ code: -32800, kind: "cancelled" });
+    expect((await sidecar.reply("a")).result).toMatchObject({ sessionId: "a" });
+    await sidecar.call("agent.session.list");
+    expect(sidecar.frames.flat().filter((frame) => frame.id === 7)).toHaveLength(1);
+  });
+
+  it("beyond the limit is turned away with -32005 and when to come back; those before it are answered", async () => {
+    const sidecar = await startSidecar({ env: { STEERABLE_LIMITS_IN_FLIGHT: "5" } });
+    for (let id = 0; id < 8; id++) sidecar.send({ jsonrpc: "2.0", id: `r${id}`, method: "agent.session.create" });
+    const replies = await Promise.all(Array.from({ length: 8 }, (_, id) => sidecar.reply(`r${id}`)));
+    const refused = replies.filter((reply) => reply.error !== undefined);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(replies.length - refused.length).toBeGreaterThanOrEqual(5);
+    for (const { error } of refused) expect(error).toMatchObject({ code: -32005, kind: "overloaded", data: { retryAfterMs: expect.any(Number) } });
+    expect((await sidecar.request("agent.session.list")).result).toHaveLength(replies.length - refused.length);
+  });
+});
