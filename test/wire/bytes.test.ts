@@ -56,7 +56,7 @@ describe("whatever bytes come in", () => {
       { numRuns: 150 },
     );
     // What was asked for is answered in the end, and the process ends in order.
-    await sidecar.call("system.shutdown");
+    sidecar.send({ jsonrpc: "2.0", id: "the end", method: "system.shutdown" });
     expect(await sidecar.exit).toEqual({ code: 0, signal: null });
     expect(sidecar.stderr).not.toMatch(/"level":"ERROR"/);
   });
