@@ -1,12 +1,9 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer as createProxy } from "node:http";
 import { connect, createServer, type Server } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { openai } from "../../src/providers/openai.ts";
 import type { ModelEvent, ProviderSettings } from "../../src/providers/provider.ts";
+import { selfSignedCertificate } from "../support/certificate.ts";
 import { type Answer, type Handler, type ModelServer, type ModelServerOptions, openaiStream, startModelServer } from "../support/model-server.ts";
 import { ask, failureIn, requestOf, settingsOf, textIn } from "./ask.ts";
 
@@ -99,7 +96,7 @@ describe("connections", () => {
 
 describe("TLS", () => {
   it("to a self-signed server fails with tls_failed, and nothing is sent", async () => {
-    const { server, settings } = await serve(() => undefined, { tls: selfSigned() });
+    const { server, settings } = await serve(() => undefined, { tls: selfSignedCertificate() });
     const failure = failureIn(await ask(openai, settings));
     expect(failure).toMatchObject({ kind: "tls_failed", message: expect.stringContaining("DEPTH_ZERO_SELF_SIGNED_CERT") });
     expect(server.requests).toHaveLength(0);
@@ -217,7 +214,7 @@ describe("proxies", () => {
   });
 
   it("tunnel to the server itself, whose certificate is verified as ever", async () => {
-    const secure = await serve(() => undefined, { tls: selfSigned() });
+    const secure = await serve(() => undefined, { tls: selfSignedCertificate() });
     let asked: string | undefined;
     const proxy = createProxy().on("connect", (request, socket, head) => {
       asked = request.url;
@@ -520,38 +517,4 @@ function portOf(server: Server): number {
   const address = server.address();
   if (typeof address !== "object" || address === null) throw new Error("the server does not listen");
   return address.port;
-}
-
-function selfSigned(): { key: string; cert: string } {
-  const folder = mkdtempSync(join(tmpdir(), "tls-"));
-  try {
-    const key = join(folder, "key.pem");
-    const cert = join(folder, "cert.pem");
-    execFileSync(
-      "openssl",
-      [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-keyout",
-        key,
-        "-out",
-        cert,
-        "-days",
-        "1",
-        "-subj",
-        "/CN=127.0.0.1",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-      ],
-      { stdio: "ignore" },
-    );
-    return { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }

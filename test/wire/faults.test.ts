@@ -1,9 +1,7 @@
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { selfSignedCertificate } from "../support/certificate.ts";
 import { anthropicStream, type Handler, openaiStream, startModelServer } from "../support/model-server.ts";
-import { type Frame, startSidecar, temporaryFolder, type TestSidecar } from "../support/sidecar.ts";
+import { type Frame, startSidecar, type TestSidecar } from "../support/sidecar.ts";
 
 const KEY = "sk-live-0123456789abcdefghij";
 /** Retries without the wait. */
@@ -83,35 +81,9 @@ describe("a model server that", () => {
   });
 
   it("is not there, has no such name, or cannot prove who it is, is told apart", async () => {
-    const folder = temporaryFolder();
-    const pem = (name: string) => join(folder, name);
-    execFileSync(
-      "openssl",
-      [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=localhost",
-        "-keyout",
-        pem("key"),
-        "-out",
-        pem("cert"),
-      ],
-      { stdio: "ignore" },
-    );
     const gone = await serve(() => undefined);
     await gone.close();
-    const secure = await serve((_request, answer) => answer.sse(openaiStream(["never"])), {
-      key: readFileSync(pem("key"), "utf8"),
-      cert: readFileSync(pem("cert"), "utf8"),
-    });
+    const secure = await serve((_request, answer) => answer.sse(openaiStream(["never"])), selfSignedCertificate());
     const sidecar = await startSidecar({ env: quick });
     expect(await ended(sidecar, await ask(sidecar, gone.url))).toMatchObject({ params: { kind: "connect_failed", retryable: true } });
     expect(await ended(sidecar, await ask(sidecar, "http://model.invalid/v1"))).toMatchObject({ params: { kind: "dns_failed" } });
