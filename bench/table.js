@@ -15,3 +15,8 @@ export function table(rows) {
   const line = (row) => `| ${columns.map((column) => row[column]).join(" | ")} |`;
   return [line(titles), `|${columns.map(() => "---|").join("")}`, ...rows.map(line)].join("\n");
 }
+
+/** A large number, as exact as a noisy machine allows. */
+export function thousands(value) {
+  return (Math.round(value / 1000) * 1000).toLocaleString("en");
+}

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { countdown, Peer } from "../peer.js";
 import { readySidecar, request } from "../sidecar.js";
 import { frames } from "../streams.js";
+import { thousands } from "../table.js";
 import { medianOf, takeTurns } from "../turns.js";
 
 const REQUESTS = 100_000;
@@ -45,8 +46,4 @@ async function perSecond(peer, requests) {
     if (reply.id !== index || reply.result?.status !== "ok") throw new Error(`request ${index} was answered with ${JSON.stringify(reply)}`);
   });
   return REQUESTS / seconds;
-}
-
-function thousands(value) {
-  return `${Math.round(value / 1000)},000`;
 }

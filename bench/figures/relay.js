@@ -1,6 +1,7 @@
 import { startModelServer } from "../model-server.js";
 import { readySidecar } from "../sidecar.js";
 import { checkStreams, relayCalls, sidecarCalls, startMinimalRelay, stream } from "../streams.js";
+import { thousands } from "../table.js";
 import { medianOf, takeTurns } from "../turns.js";
 
 const STREAMS = 8;
@@ -35,8 +36,4 @@ export async function relay() {
 async function perSecond(peer, calls) {
   const { ms, pieces } = await stream(peer, calls);
   return { rate: (STREAMS * DELTAS) / (ms / 1000), chunks: checkStreams(pieces, MODEL, STREAMS) };
-}
-
-function thousands(value) {
-  return `${Math.round(value / 1000)},000`;
 }

@@ -21,6 +21,11 @@ export const ToolCall = z
   .describe("One complete call; fragments are assembled before they are sent.");
 export type ToolCall = z.output<typeof ToolCall>;
 
+export const ProviderData = JsonObject.describe(
+  "What the provider must get back with an assistant message, unchanged: the signed thinking of Anthropic, for example. Opaque to hosts.",
+);
+export type ProviderData = z.output<typeof ProviderData>;
+
 export const ContentPart = z.union([
   z.object({ type: z.literal("text"), text: z.string() }),
   z.object({

@@ -1,6 +1,10 @@
 import { PROTOCOL_VERSION } from "../contract/defaults.ts";
 import type { Health as HealthSnapshot } from "../contract/system.ts";
 
+/** Read once: ping is the call that is made most. */
+const PLATFORM = `${process.platform}-${process.arch}`;
+const RUNTIME = { status: "ok", message: `node ${process.versions.node}` } as const;
+
 type Check = HealthSnapshot["checks"][string];
 
 /** What the parts that are loaded later have to say. */
@@ -42,14 +46,11 @@ export class Health {
       protocolVersion: PROTOCOL_VERSION,
       uptimeMs: Math.max(0, Date.now() - this.#startedAt),
       pid: process.pid,
-      platform: `${process.platform}-${process.arch}`,
+      platform: PLATFORM,
       loadedProviders: sources?.loadedProviders() ?? [],
       loadedTools: sources?.loadedTools() ?? 0,
       activeTraces: sources?.activeTraces() ?? 0,
-      checks: {
-        runtime: { status: "ok", message: `node ${process.versions.node}` },
-        ...(storage === undefined ? {} : { storage }),
-      },
+      checks: storage === undefined ? { runtime: RUNTIME } : { runtime: RUNTIME, storage },
     };
   }
 }

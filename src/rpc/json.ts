@@ -6,14 +6,13 @@ export function encodeJson(value: unknown): string {
   return mend(JSON.stringify(value));
 }
 
-const lineSeparators = /[\u2028\u2029]/;
 const eachLineSeparator = /[\u2028\u2029]/g;
 /** A pair of backslashes is consumed first, so that text which merely spells `\ud800` stays as it is. */
 const loneSurrogateEscape = /\\\\|\\ud[89a-f][0-9a-f]{2}/g;
 
 function mend(json: string): string {
   let out = json;
-  if (lineSeparators.test(out)) out = out.replace(eachLineSeparator, (char) => (char === "\u2028" ? "\\u2028" : "\\u2029"));
+  if (out.includes("\u2028") || out.includes("\u2029")) out = out.replace(eachLineSeparator, (char) => (char === "\u2028" ? "\\u2028" : "\\u2029"));
   // JSON.stringify escapes lone surrogates and nothing else as \udxxx.
   if (out.includes("\\ud")) out = out.replace(loneSurrogateEscape, (match) => (match === "\\\\" ? match : "\ufffd"));
   return out;

@@ -45,6 +45,7 @@ export class Run {
 
   readonly #controller = new AbortController();
   #onStop: (() => void) | undefined;
+  #hasSpoken = false;
   #text = "";
   #reasoning = "";
   readonly #toolCalls: ToolCall[] = [];
@@ -66,16 +67,29 @@ export class Run {
 
   /** True once anything of the answer was sent: a second try would repeat it. */
   get hasSpoken(): boolean {
-    return this.#text !== "" || this.#reasoning !== "" || this.#toolCalls.length > 0;
+    return this.#hasSpoken;
   }
 
-  /** The answer as far as it came; undefined when nothing was said. */
+  /** The answer as far as it came, of a turn in a session; undefined when nothing was said. */
   get answer(): Answer | undefined {
-    return this.hasSpoken ? { text: this.#text, reasoning: this.#reasoning, toolCalls: this.#toolCalls } : undefined;
+    return this.#hasSpoken && this.sessionId !== undefined ? { text: this.#text, reasoning: this.#reasoning, toolCalls: this.#toolCalls } : undefined;
   }
 
   say(field: "delta" | "reasoningDelta", text: string): void {
     if (text === "") return;
+    this.#hasSpoken = true;
+    // Nobody stores the answer of a turn outside a session, so it takes no memory here.
+    if (this.sessionId !== undefined) this.#keep(field, text);
+    this.sink.text(field, text);
+  }
+
+  ask(call: ToolCall): void {
+    this.#hasSpoken = true;
+    if (this.sessionId !== undefined) this.#toolCalls.push(call);
+    this.sink.chunk({ toolCall: call });
+  }
+
+  #keep(field: "delta" | "reasoningDelta", text: string): void {
     if (field === "delta") {
       this.#text += text;
       this.#unsaved.text += text;
@@ -83,12 +97,6 @@ export class Run {
       this.#reasoning += text;
       this.#unsaved.reasoning += text;
     }
-    this.sink.text(field, text);
-  }
-
-  ask(call: ToolCall): void {
-    this.#toolCalls.push(call);
-    this.sink.chunk({ toolCall: call });
   }
 
   /** Takes what has not been saved yet; undefined when there is nothing. */
