@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { method, notification } from "./define.ts";
-import { AgentSession, ChatMessage, Cursor, FailureKindSchema, Id, JsonObject, StoredMessage, ToolCall, ToolDescriptor, Usage } from "./model.ts";
+import { AgentSession, ChatMessage, Cursor, FailureKindSchema, Id, JsonObject, ProviderData, StoredMessage, ToolCall, ToolDescriptor, Usage } from "./model.ts";
 
 const sessionExample: AgentSession = {
   sessionId: "sess_V1StGXR8Z5jdHi6B",
@@ -210,6 +210,7 @@ export const chunk = notification({
     delta: z.string().optional().describe("Text to append to the answer."),
     reasoningDelta: z.string().optional().describe("Text to append to the model's reasoning."),
     toolCall: ToolCall.optional().describe("A call that the model asks for."),
+    providerData: ProviderData.optional().describe("Send it back with the assistant message when you go on without a session."),
     usage: Usage.optional().describe("Comes with the finish reason, where the model server counts."),
     finishReason: z.string().optional().describe("`stop`, `length`, `tool_calls`, `content_filter`, or the model server's own word."),
   }),

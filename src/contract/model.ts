@@ -45,6 +45,7 @@ export const ChatMessage = z
       .describe("Text, or parts (text and images). May be left out beside `toolCalls`."),
     name: z.string().optional().describe("Of the speaker, for servers that tell several apart."),
     toolCalls: z.array(ToolCall).optional().describe("Assistant messages: the calls that the model asked for."),
+    providerData: ProviderData.optional().describe("Assistant messages: as a chunk brought it."),
     toolCallId: z.string().optional().describe("The call that this answers. Tool messages need it."),
   })
   .refine((message) => message.role !== "tool" || message.toolCallId !== undefined, {
@@ -108,6 +109,7 @@ export const StoredMessage = z
     reasoning: z.string().optional().describe("What the model said before its answer."),
     toolCalls: z.array(ToolCall).optional(),
     toolCallId: z.string().optional(),
+    providerData: ProviderData.optional(),
     partial: z.boolean().describe("True where the text stops before the model was done."),
     createdAt: z.iso.datetime(),
   })

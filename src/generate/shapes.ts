@@ -20,8 +20,9 @@ export const shapes = {
   HarnessTrace: model.HarnessTrace,
   TraceSpan: model.TraceSpan,
   TraceEvent: model.TraceEvent,
+  ProviderData: model.ProviderData,
   Cursor: model.Cursor,
   NoParams: model.NoParams,
 } satisfies Record<string, z.ZodType>;
 
-type ShapeName = keyof typeof shapes;
+

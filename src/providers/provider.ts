@@ -1,5 +1,5 @@
 import type { Failure } from "../errors.ts";
-import type { ChatMessage, ToolCall, ToolDescriptor, Usage } from "../contract/model.ts";
+import type { ChatMessage, ProviderData, ToolCall, ToolDescriptor, Usage } from "../contract/model.ts";
 
 /** One call to a model: what every provider turns into its own wire format. */
 export interface ModelRequest {
@@ -28,6 +28,8 @@ export type ModelEvent =
   | { type: "text"; text: string }
   | { type: "reasoning"; text: string }
   | { type: "toolCall"; call: ToolCall }
+  /** At most once, before `finish`: what the provider needs back with this answer to go on from it. */
+  | { type: "providerData"; data: ProviderData }
   | { type: "usage"; usage: Usage }
   | { type: "finish"; reason: string }
   /** The attempt is over; nothing follows. */

@@ -1,5 +1,5 @@
 import type { NotificationParams } from "../contract/index.ts";
-import type { ToolCall, Usage } from "../contract/model.ts";
+import type { ProviderData, ToolCall, Usage } from "../contract/model.ts";
 import type { Failure } from "../errors.ts";
 import type { Answer } from "../store/store.ts";
 import type { ModelCall } from "./models.ts";
@@ -46,6 +46,7 @@ export class Run {
   readonly #controller = new AbortController();
   #onStop: (() => void) | undefined;
   #hasSpoken = false;
+  #providerData: ProviderData | undefined;
   #text = "";
   #reasoning = "";
   readonly #toolCalls: ToolCall[] = [];
@@ -72,7 +73,9 @@ export class Run {
 
   /** The answer as far as it came, of a turn in a session; undefined when nothing was said. */
   get answer(): Answer | undefined {
-    return this.#hasSpoken && this.sessionId !== undefined ? { text: this.#text, reasoning: this.#reasoning, toolCalls: this.#toolCalls } : undefined;
+    return this.#hasSpoken && this.sessionId !== undefined
+      ? { text: this.#text, reasoning: this.#reasoning, toolCalls: this.#toolCalls, providerData: this.#providerData }
+      : undefined;
   }
 
   say(field: "delta" | "reasoningDelta", text: string): void {
@@ -87,6 +90,11 @@ export class Run {
     this.#hasSpoken = true;
     if (this.sessionId !== undefined) this.#toolCalls.push(call);
     this.sink.chunk({ toolCall: call });
+  }
+
+  attach(data: ProviderData): void {
+    this.#providerData = data;
+    this.sink.chunk({ providerData: data });
   }
 
   #keep(field: "delta" | "reasoningDelta", text: string): void {

@@ -199,6 +199,8 @@ export class Runs {
       case "toolCall":
         run.recorder.event("tool_call", "llm.tool_call", { id: event.call.id, name: event.call.name });
         return run.ask(event.call);
+      case "providerData":
+        return run.attach(event.data);
       case "usage":
         // Sent with the finish reason: providers report it just before.
         run.usage = event.usage;

@@ -1,4 +1,4 @@
-import type { AgentSession, ChatMessage, HarnessTrace, StoredMessage, ToolCall, TraceEvent, TraceSpan, TurnStatus } from "../contract/model.ts";
+import type { AgentSession, ChatMessage, HarnessTrace, ProviderData, StoredMessage, ToolCall, TraceEvent, TraceSpan, TurnStatus } from "../contract/model.ts";
 
 /** What the caller may set of a session; an optional field that is left out is taken away. */
 export interface SessionFields {
@@ -36,6 +36,7 @@ export interface Answer {
   text: string;
   reasoning: string;
   toolCalls: readonly ToolCall[];
+  providerData?: ProviderData | undefined;
 }
 
 export interface TurnEnd {
