@@ -52,6 +52,7 @@ export async function createApp({ config, env, listener, health, control, log }:
     store: store.open,
     traces,
     openSink: (streamId) => listener.openSink(streamId),
+    maxStreams: config.current.limits.streams,
     onTraceEvent,
     newId,
     now,

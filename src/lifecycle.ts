@@ -26,12 +26,16 @@ const PARENT_WATCH_MS = 1000;
 
 /** The requests that a shutdown must not wait for: they wait for the shutdown. */
 const SHUTDOWN = ["system.shutdown"];
+/** What is still answered while the process ends: whether it lives, and that it should hurry. */
+const STILL_ANSWERED = ["system.ping", "system.shutdown", "system.shutdown_now"];
 
 type Reason = "normal" | "eof";
 
 /** How the process ends. Every way sends the terminals of live streams, keeps what was acknowledged, and ends in `exit` once. */
 export class Lifecycle {
   readonly #parts: Ending;
+  /** The first reason to end counts. */
+  #cause: { reason: Reason; code: number } | undefined;
   #draining: Promise<void> | undefined;
   #exiting = false;
   /** When the grace period is over; set when the ending begins. */
@@ -43,13 +47,14 @@ export class Lifecycle {
 
   /** `system.shutdown`: turns new requests away, ends streams and requests. Resolves when the process may exit. */
   drain(): Promise<void> {
+    this.#cause ??= { reason: "normal", code: OK };
     this.#draining ??= this.#drain();
     return this.#draining;
   }
 
   /** Exits in order, after `drain`. */
   finish(): void {
-    void this.#finish("normal", OK);
+    void this.#finish();
   }
 
   /** `system.shutdown_now`. */
@@ -65,11 +70,10 @@ export class Lifecycle {
   /** stdin was closed: requests in flight are answered first, streams get their terminal. */
   async inputEnded(): Promise<void> {
     if (this.#draining !== undefined || this.#exiting) return;
-    const { listener } = this.#parts;
-    await this.#within(listener.connection.idle());
-    const code = this.#liveCode();
+    await this.#within(this.#parts.listener.connection.idle());
+    this.#cause ??= { reason: "eof", code: this.#liveCode() };
     await this.drain();
-    await this.#finish("eof", code);
+    await this.#finish();
   }
 
   /** stdout is gone: nobody can be told, so nothing is said. */
@@ -90,22 +94,40 @@ export class Lifecycle {
   }
 
   async #drain(): Promise<void> {
-    const { listener, health, runs } = this.#parts;
+    const { listener, health } = this.#parts;
+    const { connection } = listener;
     health.stopping();
-    listener.refuse(fail("shutting_down"));
-    listener.connection.interrupt();
-    listener.releaseAll();
+    connection.refuse(fail("shutting_down"), STILL_ANSWERED);
+    connection.interrupt();
     // The reply to system.shutdown must not depend on a host that does not read.
     setTimeout(() => this.finish(), this.#parts.gracePeriodMs()).unref();
-    await this.#within(Promise.all([runs()?.stopAll(), listener.connection.idle(SHUTDOWN)]));
-    listener.connection.cancelAll(SHUTDOWN);
+    await this.#within(this.#allEnded());
+    this.#settleRest(SHUTDOWN);
   }
 
-  async #finish(reason: Reason, code: number): Promise<void> {
+  /** Requests that were on their way may still have started streams, so both are looked at again. */
+  async #allEnded(): Promise<void> {
+    const { listener, runs } = this.#parts;
+    do {
+      await Promise.all([runs()?.stopAll(), listener.connection.idle(SHUTDOWN)]);
+    } while ((runs()?.live ?? 0) > 0);
+  }
+
+  /** Answers what was not answered in time, then ends the streams that did not end in time: in this order, a reply comes before its stream. */
+  #settleRest(keep: readonly string[]): void {
+    const { listener, runs, store } = this.#parts;
+    listener.connection.cancelAll(keep);
+    runs()?.stopAllNow(store());
+    listener.releaseAll();
+  }
+
+  async #finish(): Promise<void> {
     if (this.#exiting) return;
     this.#exiting = true;
     const { listener, store, exit } = this.#parts;
+    const { reason, code } = this.#cause ?? { reason: "normal", code: OK };
     listener.deafen();
+    this.#settleRest(SHUTDOWN);
     await this.#within(store()?.close() ?? Promise.resolve());
     listener.notify("lifecycle.shutdown", { reason });
     await this.#within(listener.writer.flushed());
@@ -113,20 +135,22 @@ export class Lifecycle {
   }
 
   #immediately(reason: Reason, code: number): void {
+    const { listener, health, store, exit } = this.#parts;
     if (this.#exiting) {
-      this.#parts.exit(code);
+      store()?.closeSync();
+      exit(this.#cause?.code ?? code);
       return;
     }
     this.#exiting = true;
-    const { listener, health, runs, store, exit } = this.#parts;
+    this.#cause ??= { reason, code };
     health.stopping();
     listener.deafen();
-    runs()?.stopAllNow(store());
+    this.#settleRest([]);
     store()?.closeSync();
-    listener.releaseAll();
-    listener.notify("lifecycle.shutdown", { reason });
-    setTimeout(() => exit(code), LAST_WORDS_MS);
-    void listener.writer.flushed().then(() => exit(code));
+    listener.notify("lifecycle.shutdown", { reason: this.#cause.reason });
+    const leave = () => exit(this.#cause?.code ?? code);
+    setTimeout(leave, LAST_WORDS_MS);
+    void listener.writer.flushed().then(leave);
   }
 
   #liveCode(): number {

@@ -90,6 +90,10 @@ function start(flags: Flags, stdio: ReturnType<typeof claimStdio>, log: Log, loa
       app = await createApp({ config, env: process.env, listener, health, control: lifecycle, log });
       return app;
     })();
+    // The next request tries again.
+    loading.catch(() => {
+      loading = undefined;
+    });
     return loading;
   }
 }

@@ -6,10 +6,13 @@
 /** What stands where a secret was. */
 export const MASK = "********";
 
+/** What people give a local server as its key: masking these words would hide provider names and explain nothing. */
+const placeholder = /^(?:ollama|openai|anthropic|claude|lm-?studio|local(?:host)?|none|null|dummy|empty|unused|not-?needed|no-?key|placeholder)$/i;
+
 /** Remembers a secret, so that it is masked wherever it appears from now on. */
 export function registerSecret(value: string | undefined): void {
   const secret = value?.trim();
-  if (secret === undefined || secret.length < SHORTEST_VALUE || secret === MASK) return;
+  if (secret === undefined || secret.length < SHORTEST_VALUE || secret === MASK || placeholder.test(secret)) return;
   const forms = known.get(secret) ?? writtenForms(secret);
   if (!known.delete(secret)) patterns = undefined;
   known.set(secret, forms);

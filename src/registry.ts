@@ -8,6 +8,7 @@ export const providers: readonly ProviderEntry[] = [
   {
     name: "openai",
     aliases: ["openai_compat", "openai-compatible", "ollama"],
+    localAliases: { ollama: "http://127.0.0.1:11434/v1" },
     apiKeyVariable: "OPENAI_API_KEY",
     defaultBaseUrl: defaults.baseUrl.openai,
     needsModel: true,

@@ -40,6 +40,7 @@ export const Config = z.strictObject({
         .describe("Longest line accepted, in bytes."),
       depth: positive.max(10_000).default(defaults.limits.depth).describe("Deepest nesting accepted."),
       inFlight: positive.max(1_000_000).default(defaults.limits.inFlight),
+      streams: positive.max(1_000_000).default(defaults.limits.streams).describe("Streams open at a time."),
       outboundBytes: positive.min(65_536).default(defaults.limits.outboundBytes),
     })
     .prefault({})

@@ -19,6 +19,8 @@ export const defaults = {
     depth: 256,
     /** Requests waiting for their reply before more are turned away. */
     inFlight: 10_000,
+    /** Streams open at a time before more are turned away. */
+    streams: 10_000,
     /** Bytes queued for a host that does not read before stdin is left unread. */
     outboundBytes: 32 * 1024 * 1024,
   },

@@ -60,7 +60,7 @@ export const info = method({
     pid: z.int(),
     methods: z.array(z.string()).describe("Names of the methods that are answered."),
     notifications: z.array(z.string()).describe("Names of the notifications of both directions."),
-    limits: z.object({ frameBytes: z.int(), depth: z.int(), inFlight: z.int(), outboundBytes: z.int() }),
+    limits: z.object({ frameBytes: z.int(), depth: z.int(), inFlight: z.int(), streams: z.int(), outboundBytes: z.int() }),
   }),
   errors: [],
   example: {
@@ -73,7 +73,7 @@ export const info = method({
       pid: 42,
       methods: ["system.ping", "agent.chat.stream"],
       notifications: ["stream.chunk", "stream.done", "stream.error"],
-      limits: { frameBytes: 16777216, depth: 256, inFlight: 10000, outboundBytes: 33554432 },
+      limits: { frameBytes: 16777216, depth: 256, inFlight: 10000, streams: 10000, outboundBytes: 33554432 },
     },
   },
 });

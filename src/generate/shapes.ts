@@ -24,5 +24,3 @@ export const shapes = {
   Cursor: model.Cursor,
   NoParams: model.NoParams,
 } satisfies Record<string, z.ZodType>;
-
-

@@ -1,5 +1,4 @@
 import type { Readable } from "node:stream";
-import type { WireError } from "../errors.ts";
 import { Connection, type Call, type ConnectionLimits, notificationFrame } from "../rpc/connection.ts";
 import { encodeJson } from "../rpc/json.ts";
 import { type ByteSink, FrameWriter, type Lane } from "../rpc/writer.ts";
@@ -7,9 +6,6 @@ import type { StreamSink } from "../runtime/run.ts";
 
 /** Hosts attach their listeners when the reply arrives, so the first chunk waits this long behind it. */
 const HOLD_BACK_MS = 4;
-/** What a frame that is not text may weigh in the queue; an estimate is enough to pause producers. */
-const FRAME_WEIGHT = 256;
-
 export interface StdioOptions {
   input: Readable;
   output: ByteSink;
@@ -31,6 +27,7 @@ export class StdioListener {
   readonly #corked = new Map<string, Lane>();
   #paused = false;
   #deaf = false;
+  #ending = false;
 
   constructor(options: StdioOptions) {
     this.#options = options;
@@ -53,7 +50,7 @@ export class StdioListener {
       onEnd();
     };
     // A broken stdin is a host that can say nothing more, like one that closed it.
-    input.once("end", end).once("error", end).once("close", end);
+    input.on("end", end).on("error", end).on("close", end);
   }
 
   /** Stops to read; what is still in the pipe is left to nobody. */
@@ -66,33 +63,39 @@ export class StdioListener {
     this.connection.notify(method, params);
   }
 
-  refuse(error: WireError): void {
-    this.connection.refuse(error);
-  }
-
   /** The sink of a new stream. Nothing of it is sent before `release`. */
   openSink(streamId: string): StreamSink {
     const id = encodeJson(streamId);
     const head = `{"jsonrpc":"2.0","method":"stream.chunk","params":{"streamId":${id},"seq":`;
     const lane = this.writer.lane({ text: (field, text, seq) => `${head}${seq},"${field}":${encodeJson(text)}}}` });
     this.#corked.set(streamId, lane);
-    const frame = (method: string, body: object) => lane.frame(FRAME_WEIGHT, (seq) => notificationFrame(method, { streamId, seq, ...body }));
+    const frame = (method: string, body: object) => {
+      // Encoded once, now; only the number is still missing.
+      const rest = encodeJson(body).slice(1);
+      const before = `{"jsonrpc":"2.0","method":"${method}","params":{"streamId":${id},"seq":`;
+      lane.frame(rest.length, (seq) => `${before}${seq},${rest}}`);
+    };
     return {
       text: (field, text) => lane.text(field, text),
       chunk: (body) => frame("stream.chunk", body),
       done: (body) => frame("stream.done", body),
       error: (body) => frame("stream.error", body),
-      ready: () => this.writer.ready(),
+      ready: () => lane.ready(),
     };
   }
 
   /** The reply that names the stream was written: its notifications may follow. */
   release(streamId: string): void {
-    setTimeout(() => this.#uncork(streamId), HOLD_BACK_MS);
+    if (this.#ending) this.#uncork(streamId);
+    else setTimeout(() => this.#uncork(streamId), HOLD_BACK_MS);
   }
 
-  /** Lets everything go that is held back, because the process is about to end. */
+  /**
+   * Lets everything go that is held back, because the process is about to end. Every request must
+   * have been answered before: a stream never comes before the reply that names it.
+   */
   releaseAll(): void {
+    this.#ending = true;
     for (const streamId of this.#corked.keys()) this.#uncork(streamId);
   }
 

@@ -33,7 +33,13 @@ export function createDispatch(handlers: Handlers): (call: Call) => unknown {
     const handle = handlers[name] as (params: unknown, context: CallContext) => unknown;
     const keyOf = "concurrency" in entry ? (entry.concurrency?.key as ((params: unknown) => string | undefined) | undefined) : undefined;
     const key = keyOf?.(parsed.data);
-    return key === undefined ? handle(parsed.data, call) : queue.run(key, async () => handle(parsed.data, call));
+    return key === undefined
+      ? handle(parsed.data, call)
+      : queue.run(key, async () => {
+          // Whoever cancelled while it waited was told that it did not happen.
+          if (call.signal.aborted) throw fail("cancelled");
+          return handle(parsed.data, call);
+        });
   };
 }
 

@@ -16,7 +16,11 @@ export interface ProcessControl {
   exitNow(): void;
 }
 
-export function systemMethods(health: Health, limits: ConnectionLimits & { outboundBytes: number }, control: ProcessControl): Pick<Handlers, Family> {
+export function systemMethods(
+  health: Health,
+  limits: ConnectionLimits & { streams: number; outboundBytes: number },
+  control: ProcessControl,
+): Pick<Handlers, Family> {
   return {
     "system.ping": () => health.snapshot(),
     "system.info": () => ({
@@ -28,15 +32,16 @@ export function systemMethods(health: Health, limits: ConnectionLimits & { outbo
       pid: process.pid,
       methods: Object.keys(methods),
       notifications: Object.keys(notifications),
-      limits: { frameBytes: limits.frameBytes, depth: limits.depth, inFlight: limits.inFlight, outboundBytes: limits.outboundBytes },
+      limits: { frameBytes: limits.frameBytes, depth: limits.depth, inFlight: limits.inFlight, streams: limits.streams, outboundBytes: limits.outboundBytes },
     }),
     "system.shutdown": async (_params, call) => {
       await control.drain();
       call.afterReply(() => control.finish());
       return null;
     },
-    "system.shutdown_now": (_params, call) => {
-      call.afterReply(() => control.exitNow());
+    "system.shutdown_now": () => {
+      // Behind the reply, but not dependent on a host that reads it.
+      setImmediate(() => control.exitNow());
       return null;
     },
   };

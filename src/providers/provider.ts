@@ -56,6 +56,8 @@ export interface ProviderEntry {
   /** Environment variable that holds the API key when neither call nor configuration does. */
   apiKeyVariable?: string;
   defaultBaseUrl?: string;
+  /** Where an alias goes by itself when neither call nor configuration say where: to a local server, without the key of the environment. */
+  localAliases?: Readonly<Record<string, string>>;
   needsModel: boolean;
   load(): Promise<Provider>;
 }

@@ -48,7 +48,7 @@ export class Connection {
   /** By the JSON text of the id, so that `1` and `"1"` differ. */
   readonly #inFlight = new Map<string, Request>();
   #idle: (() => void)[] = [];
-  #refusal: WireError | undefined;
+  #refusal: { error: WireError; except: readonly string[] } | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#writer = options.writer;
@@ -86,9 +86,9 @@ export class Connection {
     return this.#inFlight.size;
   }
 
-  /** From now on new requests are answered with `error`. */
-  refuse(error: WireError): void {
-    this.#refusal = error;
+  /** From now on new requests are answered with `error`, except those of a method in `except`. */
+  refuse(error: WireError, except: readonly string[]): void {
+    this.#refusal = { error, except };
   }
 
   /** Asks the requests in flight to stop; they are answered with whatever they come to. */
@@ -196,7 +196,7 @@ export class Connection {
       return false;
     }
     if (this.#inFlight.has(key)) return refuse(fail("invalid_request", { reason: "duplicate_id" }, "A request with this id is still in flight"));
-    if (this.#refusal !== undefined) return refuse(this.#refusal);
+    if (this.#refusal !== undefined && !this.#refusal.except.includes(method)) return refuse(this.#refusal.error);
     if (this.#inFlight.size >= this.#limits.inFlight) {
       return refuse(fail("overloaded", { retryAfterMs: 100 }, `More than ${this.#limits.inFlight} requests are in flight`));
     }
@@ -256,7 +256,7 @@ export class Connection {
       if (key !== undefined) this.#inFlight.get(key)?.cancel();
       return;
     }
-    if (this.#refusal !== undefined) return;
+    if (this.#refusal !== undefined && !this.#refusal.except.includes(method)) return;
     const call = new Request("null", method, params);
     const run = async () => {
       await this.#options.answer(call);

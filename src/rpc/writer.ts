@@ -10,8 +10,12 @@ const LONGEST_MERGED_TEXT = 64 * 1024;
 /** Producers pause above the first and go on below the second; both count queued characters. */
 const HIGH_WATER = 1024 * 1024;
 const LOW_WATER = 256 * 1024;
+/** Characters that a stream which may not send yet gathers before its producer has to wait. */
+const HELD_HIGH_WATER = 16 * 1024;
 /** What an item costs beside its text. */
-const ITEM_OVERHEAD = 96;
+const ITEM_OVERHEAD = 160;
+/** Pieces of merged text before they are joined; quadratic in the text, so few enough joins for 64 Ki. */
+const PIECES = 256;
 
 /** Turns one piece of text, or one whole frame, into a line without its newline. */
 export interface LaneEncoder {
@@ -22,7 +26,7 @@ interface Item {
   size: number;
   lane?: Lane;
   field?: string;
-  text?: string;
+  text?: MergedText;
   encode?: (seq: number) => string;
   frame?: string;
   written?: () => void;
@@ -107,7 +111,7 @@ export class FrameWriter {
     this.#schedule();
   }
 
-  /** Lane only: text was merged into an item, or is held in a corked lane. */
+  /** Lane only: text was merged into an item of the queue. */
   grow(size: number): void {
     this.#queuedSize += size;
   }
@@ -163,6 +167,8 @@ export class Lane {
   readonly encoder: LaneEncoder;
   /** Frames held back until `uncork`; undefined once it was called. */
   #held: Item[] | undefined = [];
+  #heldSize = 0;
+  #uncorked: (() => void)[] = [];
   #last: Item | undefined;
   #seq = 0;
 
@@ -178,25 +184,25 @@ export class Lane {
 
   text(field: string, text: string): void {
     const last = this.#last;
-    if (
-      last?.text !== undefined &&
-      last.field === field &&
-      (this.#writer.congested || this.#held !== undefined) &&
-      last.text.length < LONGEST_MERGED_TEXT &&
-      // The first frames of a fast answer are worth showing one by one even while they are corked.
-      this.#writer.backlog > BATCH
-    ) {
-      last.text += text;
+    if (last?.text !== undefined && last.field === field && last.text.length < LONGEST_MERGED_TEXT && this.#shouldMerge) {
+      last.text.add(text);
       last.size += text.length;
-      this.#writer.grow(text.length);
+      this.#grow(text.length);
       return;
     }
-    this.#push({ size: text.length + ITEM_OVERHEAD, lane: this, field, text });
+    this.#push({ size: text.length + ITEM_OVERHEAD, lane: this, field, text: new MergedText(text) });
   }
 
-  /** `frame` is built when it is written, with its number. */
+  /** `frame` is built when it is written, with its number; `size` is about how long it will be. */
   frame(size: number, frame: (seq: number) => string): void {
     this.#push({ size: size + ITEM_OVERHEAD, lane: this, encode: frame });
+  }
+
+  /** Undefined when the producer may go on; otherwise resolves when it may. */
+  ready(): Promise<void> | undefined {
+    if (this.#held === undefined) return this.#writer.ready();
+    // Held frames are nobody else's burden: a stream that is not let go must not stop the others.
+    return this.#heldSize > HELD_HIGH_WATER ? new Promise((resolve) => this.#uncorked.push(resolve)) : undefined;
   }
 
   /** Lets the frames go that were held back. */
@@ -204,15 +210,18 @@ export class Lane {
     const held = this.#held;
     if (held === undefined) return;
     this.#held = undefined;
-    for (const item of held) {
-      this.#writer.grow(-item.size);
-      this.#writer.enqueue(item);
-    }
+    for (const item of held) this.#writer.enqueue(item);
+    for (const resolve of this.#uncorked.splice(0)) resolve();
   }
 
   /** Writer only: the item has left the queue, nothing can be merged into it any more. */
   left(item: Item): void {
     if (this.#last === item) this.#last = undefined;
+  }
+
+  /** Text is merged only where it piles up: a host that keeps up is shown every delta. */
+  get #shouldMerge(): boolean {
+    return this.#held === undefined ? this.#writer.congested && this.#writer.backlog > BATCH : this.#heldSize > HELD_HIGH_WATER;
   }
 
   #push(item: Item): void {
@@ -222,7 +231,36 @@ export class Lane {
       return;
     }
     this.#held.push(item);
-    this.#writer.grow(item.size);
+    this.#heldSize += item.size;
+  }
+
+  #grow(size: number): void {
+    if (this.#held === undefined) this.#writer.grow(size);
+    else this.#heldSize += size;
+  }
+}
+
+/**
+ * Text that grows by small pieces. Joined now and then, because a string that was added to piece by
+ * piece costs V8 some thirty bytes a piece until somebody reads it.
+ */
+class MergedText {
+  length: number;
+  #pieces: string[];
+
+  constructor(first: string) {
+    this.#pieces = [first];
+    this.length = first.length;
+  }
+
+  add(piece: string): void {
+    this.#pieces.push(piece);
+    this.length += piece.length;
+    if (this.#pieces.length >= PIECES) this.#pieces = [this.#pieces.join("")];
+  }
+
+  toString(): string {
+    return this.#pieces.join("");
   }
 }
 
@@ -230,6 +268,6 @@ function encode(item: Item): string {
   if (item.frame !== undefined) return item.frame;
   const lane = item.lane as Lane;
   lane.left(item);
-  if (item.text !== undefined) return lane.encoder.text(item.field as string, item.text, lane.nextSeq());
+  if (item.text !== undefined) return lane.encoder.text(item.field as string, item.text.toString(), lane.nextSeq());
   return (item.encode as (seq: number) => string)(lane.nextSeq());
 }

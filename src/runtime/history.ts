@@ -9,7 +9,10 @@ const UNANSWERED = "No result: this call was not run.";
  * an answer that says so.
  */
 export function conversation(history: readonly ChatMessage[], added: readonly ChatMessage[]): ChatMessage[] {
-  return answered([...currentSystem(history, added), ...added]);
+  if (history.length === 0) return answered(added);
+  const all = [...currentSystem(history, added), ...added];
+  // In front, where every server takes it: between a call and its result it would tear them apart.
+  return answered([...all.filter((message) => message.role === "system"), ...all.filter((message) => message.role !== "system")]);
 }
 
 function currentSystem(history: readonly ChatMessage[], added: readonly ChatMessage[]): ChatMessage[] {

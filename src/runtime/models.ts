@@ -39,9 +39,11 @@ export class Models {
     const model = params.model ?? configured.model;
     if (model === undefined && entry.needsModel) throw fail("invalid_params", { path: "model" }, `The provider ${entry.name} needs a model`);
 
-    const baseUrl = params.baseUrl ?? configured.baseUrl ?? entry.defaultBaseUrl;
-    const apiKey =
-      nonEmpty(params.apiKey) ?? nonEmpty(configured.apiKey) ?? nonEmpty(entry.apiKeyVariable === undefined ? undefined : this.#env[entry.apiKeyVariable]);
+    const local = entry.localAliases?.[normal(params.provider)];
+    const baseUrl = params.baseUrl ?? configured.baseUrl ?? local ?? entry.defaultBaseUrl;
+    // A key that nobody meant for this call must not reach a server that happens to run here.
+    const variable = local !== undefined && baseUrl === local ? undefined : entry.apiKeyVariable;
+    const apiKey = nonEmpty(params.apiKey) ?? nonEmpty(configured.apiKey) ?? nonEmpty(variable === undefined ? undefined : this.#env[variable]);
     registerSecret(apiKey);
     if (apiKey === undefined && entry.apiKeyVariable !== undefined && baseUrl === entry.defaultBaseUrl) {
       throw fail(
@@ -77,7 +79,7 @@ export class Models {
   }
 
   #find(name: string): ProviderEntry {
-    const wanted = name.trim().toLowerCase();
+    const wanted = normal(name);
     const entry = this.#entries.find((candidate) => candidate.name === wanted || candidate.aliases.includes(wanted));
     if (entry !== undefined) return entry;
     const names = this.#entries.flatMap((candidate) => [candidate.name, ...candidate.aliases]);
@@ -88,6 +90,10 @@ export class Models {
     const providers: Record<string, object> = this.#config().providers;
     return providers[name] ?? {};
   }
+}
+
+function normal(name: string): string {
+  return name.trim().toLowerCase();
 }
 
 function nonEmpty(value: string | undefined): string | undefined {

@@ -52,6 +52,7 @@ export class Run {
   readonly #toolCalls: ToolCall[] = [];
   /** What has been said since the last checkpoint. */
   #unsaved = { text: "", reasoning: "" };
+  #saving = false;
 
   constructor(fields: Pick<Run, "streamId" | "turnId" | "sessionId" | "call" | "recorder" | "sink">) {
     this.streamId = fields.streamId;
@@ -107,12 +108,24 @@ export class Run {
     }
   }
 
-  /** Takes what has not been saved yet; undefined when there is nothing. */
+  /** Takes what has not been saved yet; undefined when there is nothing, or while a save is on its way. */
   takeUnsaved(): { text: string; reasoning: string } | undefined {
     const part = this.#unsaved;
-    if (part.text === "" && part.reasoning === "") return undefined;
+    if (this.#saving || (part.text === "" && part.reasoning === "")) return undefined;
+    this.#saving = true;
     this.#unsaved = { text: "", reasoning: "" };
     return part;
+  }
+
+  /** What was taken is safe. */
+  saved(): void {
+    this.#saving = false;
+  }
+
+  /** What was taken could not be saved: it is taken again the next time, in front of what came since. */
+  putBack(part: { text: string; reasoning: string }): void {
+    this.#saving = false;
+    this.#unsaved = { text: part.text + this.#unsaved.text, reasoning: part.reasoning + this.#unsaved.reasoning };
   }
 
   /** Stops at once whatever the run waits for. The first reason counts. */

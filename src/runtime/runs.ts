@@ -1,6 +1,6 @@
 import type { ChatStreamParams } from "../contract/agent.ts";
 import type { ChatMessage } from "../contract/model.ts";
-import { fail, type Failure } from "../errors.ts";
+import { fail, type Failure, WireError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { ModelEvent, ModelRequest, Provider } from "../providers/provider.ts";
 import { redactText } from "../redact.ts";
@@ -16,6 +16,9 @@ import type { TraceEvent } from "../contract/model.ts";
 
 /** How often the text of a running turn is saved, so that a crash keeps it. Milliseconds. */
 const CHECKPOINT_MS = 500;
+/** Between two tries to store the end of a turn when the store has failed: doubled from the first to the last. Milliseconds. */
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 60_000;
 
 export interface RunsDependencies {
   models: Models;
@@ -23,6 +26,8 @@ export interface RunsDependencies {
   store(): Promise<Store>;
   traces: LiveTraces;
   openSink(streamId: string): StreamSink;
+  /** Streams open at a time before more are turned away. */
+  maxStreams: number;
   onTraceEvent(event: TraceEvent): void;
   newId: NewId;
   now(): number;
@@ -37,6 +42,8 @@ export interface RunsDependencies {
 export class Runs {
   readonly #deps: RunsDependencies;
   readonly #live = new Map<string, Run>();
+  /** Ids of streams that are about to be acknowledged. */
+  readonly #beginning = new Set<string>();
   readonly #turns = new KeyedQueue();
 
   constructor(deps: RunsDependencies) {
@@ -52,31 +59,28 @@ export class Runs {
     const { models, newId, now, traces } = this.#deps;
     const call = models.resolve(params);
     const streamId = params.streamId ?? newId.stream();
-    if (this.#live.has(streamId)) throw fail("invalid_params", { path: "streamId" }, "A stream with this id is still open");
-    const session = params.sessionId === undefined ? undefined : await (await this.#deps.store()).getSession(params.sessionId);
-    if (session?.isActive === false) throw fail("session_closed", { sessionId: session.sessionId }, "The session is closed; resume it first");
+    const release = this.#reserve(streamId);
+    try {
+      const session = params.sessionId === undefined ? undefined : await (await this.#deps.store()).getSession(params.sessionId);
+      if (session?.isActive === false) throw fail("session_closed", { sessionId: session.sessionId }, "The session is closed; resume it first");
 
-    const subject = { sessionId: session?.sessionId, chatId: session?.chatId, userId: session?.userId, modelId: call.request.model };
-    const recorder = new TraceRecorder(newId.trace(), subject, now, this.#deps.onTraceEvent);
-    // A name that the host chose may come again after a restart, so it cannot name the turn for ever.
-    const turnId = params.streamId === undefined ? streamId : newId.stream();
-    const run = new Run({ streamId, turnId, sessionId: session?.sessionId, call, recorder, sink: this.#deps.openSink(streamId) });
-    this.#live.set(streamId, run);
-    traces.add(recorder);
-    recorder.event("lifecycle", "turn.start", { provider: call.provider, model: call.request.model ?? null, messages: params.messages.length });
+      const subject = { sessionId: session?.sessionId, chatId: session?.chatId, userId: session?.userId, modelId: call.request.model };
+      const recorder = new TraceRecorder(newId.trace(), subject, now, this.#deps.onTraceEvent);
+      recorder.event("lifecycle", "turn.start", { provider: call.provider, model: call.request.model ?? null, messages: params.messages.length });
+      // A name that the host chose may come again after a restart, so it cannot name the turn for ever.
+      const turnId = params.streamId === undefined ? streamId : newId.stream();
+      const begun = this.#begin({ turnId, sessionId: session?.sessionId, messages: params.messages, recorder });
+      if (session !== undefined) await begun;
+      else begun.catch((error: unknown) => this.#deps.log.warn({ error, streamId }, "the trace of a turn could not be stored"));
 
-    const begun = this.#begin(run, params.messages);
-    if (session === undefined) void begun.catch((error: unknown) => this.#deps.log.warn({ error, streamId }, "the trace of a turn could not be stored"));
-    else {
-      try {
-        await begun;
-      } catch (error) {
-        this.#forget(run);
-        throw error;
-      }
+      const run = new Run({ streamId, turnId, sessionId: session?.sessionId, call, recorder, sink: this.#deps.openSink(streamId) });
+      this.#live.set(streamId, run);
+      traces.add(recorder);
+      void (session === undefined ? this.#turn(run) : this.#turns.run(session.sessionId, () => this.#turn(run)));
+      return { streamId };
+    } finally {
+      release();
     }
-    void (session === undefined ? this.#turn(run) : this.#turns.run(session.sessionId, () => this.#turn(run)));
-    return { streamId };
   }
 
   /** Stops a stream; resolves when it has sent its terminal. Unknown streams are none of our business. */
@@ -114,9 +118,19 @@ export class Runs {
     await this.#end(run, { status: run.stop ?? stop });
   }
 
-  async #begin(run: Run, messages: readonly ChatMessage[]): Promise<void> {
+  /** Keeps a stream id for a turn that is about to begin; the function returned gives it up. */
+  #reserve(streamId: string): () => void {
+    const { maxStreams } = this.#deps;
+    if (this.#live.has(streamId) || this.#beginning.has(streamId)) throw fail("invalid_params", { path: "streamId" }, "A stream with this id is still open");
+    if (this.#live.size + this.#beginning.size >= maxStreams) throw fail("overloaded", { retryAfterMs: 1000 }, `More than ${maxStreams} streams are open`);
+    this.#beginning.add(streamId);
+    return () => this.#beginning.delete(streamId);
+  }
+
+  async #begin(turn: { turnId: string; sessionId: string | undefined; messages: readonly ChatMessage[]; recorder: TraceRecorder }): Promise<void> {
+    const { turnId, sessionId, messages, recorder } = turn;
     const store = await this.#deps.store();
-    await store.beginTurn({ turnId: run.turnId, traceId: run.recorder.traceId, sessionId: run.sessionId, messages, trace: run.recorder.record().trace });
+    await store.beginTurn({ turnId, traceId: recorder.traceId, sessionId, messages, trace: recorder.record().trace });
   }
 
   async #turn(run: Run): Promise<void> {
@@ -213,11 +227,18 @@ export class Runs {
     }
   }
 
+  /** Saves what was said since the last time; one save at a time, so that the pieces stay in order. */
   #checkpoint(run: Run): void {
     const part = run.ending === undefined ? run.takeUnsaved() : undefined;
     if (part === undefined) return;
     const save = async () => (await this.#deps.store()).appendAnswer(run.turnId, part);
-    save().catch((error: unknown) => this.#deps.log.warn({ error, streamId: run.streamId }, "the text of a running turn could not be saved"));
+    save().then(
+      () => run.saved(),
+      (error: unknown) => {
+        run.putBack(part);
+        this.#deps.log.warn({ error, streamId: run.streamId }, "the text of a running turn could not be saved yet");
+      },
+    );
   }
 
   #end(run: Run, outcome: Outcome): Promise<void> {
@@ -228,18 +249,32 @@ export class Runs {
 
   async #endOnce(run: Run, outcome: Outcome): Promise<void> {
     let told = outcome;
+    const end = this.#close(run, outcome);
     // Nobody resumes a turn outside a session, so its terminal does not wait for the disk.
     if (run.sessionId === undefined) this.#sendTerminal(run, outcome);
     try {
-      const store = await this.#deps.store();
       // Persist first: a host must never see an end that a restart forgets.
-      await store.endTurn(this.#close(run, outcome));
+      await (await this.#deps.store()).endTurn(end);
     } catch (error) {
       this.#deps.log.error({ error, streamId: run.streamId }, "the end of a turn could not be stored");
+      if (run.sessionId !== undefined) void this.#storeLater(end);
       if (outcome.status === "completed") told = { status: "error", failure: { kind: "storage", message: "The answer could not be stored" } };
     }
     this.#sendTerminal(run, told);
     this.#forget(run);
+  }
+
+  /** Tries again until it works or the process ends; then the turn counts as interrupted, with the text that was saved on the way. */
+  async #storeLater(end: TurnEnd): Promise<void> {
+    for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(waitMs * 2, LAST_RETRY_MS)) {
+      await new Promise((resolve) => setTimeout(resolve, waitMs).unref());
+      try {
+        await (await this.#deps.store()).endTurn(end);
+        return;
+      } catch (error) {
+        if (error instanceof WireError && error.data?.["reason"] === "closed") return;
+      }
+    }
   }
 
   #close(run: Run, outcome: Outcome): TurnEnd {

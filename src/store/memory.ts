@@ -2,7 +2,7 @@ import type { AgentSession, ChatMessage, HarnessTrace, StoredMessage, TurnStatus
 import { fail } from "../errors.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { storageFailure, turnExists } from "./failures.ts";
-import { answerMessage, hasContent, type MessageBody, messageId, toChatMessage } from "./messages.ts";
+import { answerMessage, hasContent, hasEnded, type MessageBody, messageId, toChatMessage } from "./messages.ts";
 import { merge, Recency } from "./recency.ts";
 import type { Page, SessionFields, SessionFilter, Store, StoreOptions, TraceFilter, TraceRecord, TurnEnd, TurnStart } from "./store.ts";
 import { jsonCopy, wellFormed } from "./text.ts";
@@ -188,9 +188,11 @@ class Memory {
     const turn = this.turns.get(wellFormed(end.turnId));
     if (turn?.sessionId === undefined) {
       if (turn !== undefined) this.turns.delete(turn.turnId);
-      this.saveTrace(end.trace);
+      const known = this.traces.get(wellFormed(end.trace.trace.traceId));
+      if (known === undefined || !hasEnded(known.record.trace)) this.saveTrace(end.trace);
       return;
     }
+    if (turn.status !== "running") return;
     const entry = this.session(turn.sessionId);
     const now = this.timestamp();
     turn.status = end.status;

@@ -4,7 +4,7 @@ import { Commits, retryWhileBusy } from "./sqlite/commits.ts";
 import { Connection } from "./sqlite/connection.ts";
 import { loadDriver } from "./sqlite/driver.ts";
 import { asWireError } from "./sqlite/failures.ts";
-import { prepareFile } from "./sqlite/file.ts";
+import { makePrivate, prepareFile } from "./sqlite/file.ts";
 import { migrate } from "./sqlite/migrations.ts";
 import { Owners } from "./sqlite/owners.ts";
 import { Sessions } from "./sqlite/sessions.ts";
@@ -25,6 +25,8 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
   await prepareFile(path, driver, busyDeadlineMs);
   const connection = await connect(() => new Connection(driver.open(path, { readOnly: false })), options, busyDeadlineMs);
   try {
+    // SQLite gives the companions that it makes the mode of the database, so they come into it as well.
+    makePrivate(path);
     return await newStore(connection, options, busyDeadlineMs);
   } catch (error) {
     connection.close();
@@ -34,6 +36,8 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
 
 /** Milliseconds. */
 const BUSY_DEADLINE_MS = 5_000;
+/** Longest wait for another process when the process is about to end, in milliseconds. */
+const LAST_CALL_MS = 250;
 /**
  * `fullfsync`: on macOS an ordinary flush may stay in the cache of the drive. `trusted_schema`: what
  * somebody else has written into the file runs no functions. The limits are 4 MiB of log left after a
@@ -128,7 +132,7 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
     owners.forgetSelf();
     if (!connection.isOpen) return;
     try {
-      // With other processes about this does what it can at once; the log stays valid in any case.
+      // Nothing is waited for: with other processes about this does what it can at once; the log stays valid in any case.
       connection.all("PRAGMA wal_checkpoint(TRUNCATE)");
     } catch {
       // The next one to open the file goes on with the log.
@@ -185,7 +189,7 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
       closing ??= Promise.resolve();
       if (connection.isOpen) {
         try {
-          commits.drainSync();
+          commits.drainSync(LAST_CALL_MS);
         } catch {
           // What could not be run has been rejected.
         }

@@ -36,6 +36,7 @@ export interface Answer {
   text: string;
   reasoning: string;
   toolCalls: readonly ToolCall[];
+  /** Kept with the message and given back unchanged. */
   providerData?: ProviderData | undefined;
 }
 
@@ -86,7 +87,10 @@ export interface Store {
 
   /** Messages of a session in the order of its turns, and within a turn as they came. */
   listMessages(sessionId: string, page: { limit: number; cursor?: string | undefined }): Promise<Page<StoredMessage>>;
-  /** All messages of the turns before `turnId`, to be sent along: without reasoning, unanswered tool calls included. */
+  /**
+   * All messages of the turns before `turnId`, to be sent along: without reasoning, with `providerData`, unanswered
+   * tool calls included.
+   */
   history(sessionId: string, turnId: string): Promise<ChatMessage[]>;
 
   /**
@@ -101,7 +105,8 @@ export interface Store {
   appendAnswer(turnId: string, part: { text: string; reasoning: string }): Promise<void>;
   /**
    * Stores the answer (partial unless completed) and the trace, and touches the session. Of a turn whose
-   * session was deleted meanwhile, only the trace is stored.
+   * session was deleted meanwhile, only the trace is stored. Nothing happens to a turn that was ended before. One that
+   * was marked interrupted for its process, which lives after all, has the partial answer replaced by this one.
    */
   endTurn(end: TurnEnd): Promise<void>;
 
@@ -113,7 +118,10 @@ export interface Store {
   health(): { status: "ok" | "warn" | "error"; message?: string; latencyMs?: number };
   /** Finishes what is queued and closes. Idempotent. Never throws. */
   close(): Promise<void>;
-  /** The same without awaiting, for the last moments of a process: what is queued is run before it returns. */
+  /**
+   * The same without awaiting, for the last moments of a process: what is queued is run before it returns. Another
+   * process that holds the file is waited for a quarter of a second; what is queued then rejects with `busy`.
+   */
   closeSync(): void;
 }
 

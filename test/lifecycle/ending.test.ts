@@ -3,16 +3,10 @@ import { closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { root } from "../support/root.ts";
+import { hangingTurn, scriptedConfig } from "../support/script.ts";
 import { cleanEnv, spawnSidecar, startSidecar, temporaryFolder, type TestSidecar } from "../support/sidecar.ts";
 
-/** A script whose first turn says something and then never ends. */
-function hangingScript(): string[] {
-  const folder = temporaryFolder();
-  const config = join(folder, "config.yaml");
-  writeFileSync(join(folder, "script.json"), JSON.stringify({ turns: [{ events: [{ delta: "so far" }, { delayMs: 600_000 }, { delta: "never" }] }] }));
-  writeFileSync(config, "providers: { scripted: { script: script.json } }\nstoragePath: ./sidecar.db\n");
-  return ["--config", config];
-}
+const hanging = () => scriptedConfig([hangingTurn]).args;
 
 /** Starts a turn in a session and waits until it has said something. */
 async function liveTurn(sidecar: TestSidecar): Promise<{ sessionId: string; streamId: string }> {
@@ -78,7 +72,7 @@ describe("at the start", () => {
 
 describe("system.shutdown", () => {
   it("ends live streams, is answered, says goodbye and exits with 0", async () => {
-    const sidecar = await startSidecar({ args: hangingScript() });
+    const sidecar = await startSidecar({ args: hanging() });
     const { streamId } = await liveTurn(sidecar);
     const reply = await sidecar.request("system.shutdown", null);
     expect(reply).toHaveProperty("result", null);
@@ -113,7 +107,7 @@ describe("system.shutdown", () => {
 
 describe("system.shutdown_now", () => {
   it("is answered, ends live streams and exits with 0", async () => {
-    const sidecar = await startSidecar({ args: hangingScript() });
+    const sidecar = await startSidecar({ args: hanging() });
     const { streamId } = await liveTurn(sidecar);
     expect(await sidecar.request("system.shutdown_now")).toHaveProperty("result", null);
     expect(await sidecar.exit).toEqual({ code: 0, signal: null });
@@ -134,7 +128,7 @@ describe("stdin that ends", () => {
   });
 
   it("ends a live turn with its terminal and exit code 3, and the turn is found interrupted", async () => {
-    const args = hangingScript();
+    const args = hanging();
     const sidecar = await startSidecar({ args });
     const { sessionId, streamId } = await liveTurn(sidecar);
     sidecar.child.stdin.end();
@@ -161,7 +155,7 @@ describe("a signal", () => {
   });
 
   it("during a turn exits with 3, sends the terminal and keeps the text", async () => {
-    const args = hangingScript();
+    const args = hanging();
     const sidecar = await startSidecar({ args });
     const { sessionId, streamId } = await liveTurn(sidecar);
     sidecar.child.kill("SIGTERM");

@@ -104,7 +104,7 @@ describe("group commit", { timeout: 30_000 }, () => {
 
   it("runs everything at once when there is no time left", async () => {
     const writes = Promise.all([commits.write(insert(1)), commits.write(insert(2))]);
-    commits.drainSync();
+    commits.drainSync(50);
     expect(stored()).toEqual([1, 2]);
     await writes;
     await expect(commits.write(insert(3))).rejects.toMatchObject({ data: { reason: "closed" } });

@@ -70,12 +70,19 @@ export class Commits {
     await new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** The same, at once; a database that another process holds is waited for once, for a second. */
-  drainSync(): void {
+  /** The same, at once; a database that another process holds is waited for once, for at most `waitMs`. */
+  drainSync(waitMs: number): void {
     this.accepting = false;
     this.lastCall = true;
-    if (this.queue.length > 0) this.connection.exec(`PRAGMA busy_timeout = ${LAST_CALL_MS}`);
-    while (this.queue.length > 0) this.flush();
+    if (this.queue.length === 0) return;
+    this.connection.exec(`PRAGMA busy_timeout = ${waitMs}`);
+    try {
+      // Whatever the outcome, nothing is queued after the first transaction: it takes all, or all of it fails.
+      while (this.queue.length > 0) this.flush();
+    } finally {
+      // What comes after this, closing for one, must not wait a second time.
+      this.connection.exec("PRAGMA busy_timeout = 0");
+    }
   }
 
   private flush(): void {
@@ -191,7 +198,6 @@ interface Entry {
 
 /** Longest time that one transaction keeps the event loop, in milliseconds. */
 const SLICE_MS = 20;
-const LAST_CALL_MS = 1_000;
 
 /** Milliseconds until the next try; at random, so that two processes do not keep missing each other. */
 function busyStepMs(): number {

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
+import { accessSync, chmodSync, closeSync, constants, existsSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { storageFailure } from "../failures.ts";
@@ -6,18 +6,21 @@ import { retryWhileBusy } from "./commits.ts";
 import { Connection } from "./connection.ts";
 import type { Driver } from "./driver.ts";
 import { asWireError } from "./failures.ts";
+import { makeFolder } from "./folder.ts";
 import { APPLICATION_ID, migrations, versionOf } from "./migrations.ts";
 
 /**
- * Makes the file and its folder when they are missing, readable by their owner only, and refuses a file
- * that is not a database of ours that we understand: `storage` with reason `corrupt`, `foreign` or
- * `newer`. A file that is refused is only read, never opened for writing.
+ * Makes the file and its folder when they are missing, readable by their owner only, and refuses what
+ * is neither empty nor a database of ours that we understand: `storage` with reason `corrupt`, `foreign`
+ * (devices, pipes and folders too) or `newer`. What is refused is at most read, and never changed.
  */
 export async function prepareFile(path: string, driver: Driver, busyDeadlineMs: number): Promise<void> {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    closeSync(openSync(path, "a", 0o600));
+    makeFolder(dirname(path));
+    makeFile(path);
     await inspect(path);
+    // Said now: SQLite would open what may not be written for reading, and fail much later.
+    accessSync(path, constants.R_OK | constants.W_OK);
   } catch (error) {
     throw asWireError(error);
   }
@@ -32,14 +35,30 @@ export async function prepareFile(path: string, driver: Driver, busyDeadlineMs: 
       }
     });
   }
-  makePrivate(path);
+}
+
+/**
+ * Takes the file and its companions away from everybody but their owner. Only for a file that holds our
+ * tables by now, and only where it belongs to our own user: of other files, whoever made them has decided.
+ * Never throws.
+ */
+export function makePrivate(path: string): void {
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) {
+    try {
+      const found = statSync(file);
+      if (found.isFile() && found.uid === process.geteuid?.() && (found.mode & 0o077) !== 0) chmodSync(file, 0o600);
+    } catch {
+      // Missing, or on a file system that keeps no modes.
+    }
+  }
 }
 
 /** Throws unless the header is that of a database of ours, or the file is empty. */
 async function inspect(path: string): Promise<void> {
   for (let tries = 0; ; tries++) {
     const { header, size } = readHeader(path);
-    if (size === 0) return;
+    // Files of the kernel say that they are empty, and are not.
+    if (size === 0 && header.length === 0) return;
     if (header.length < HEADER_BYTES || !header.subarray(0, MAGIC.length).equals(MAGIC)) throw storageFailure("corrupt");
     if (header.readUInt32BE(68) !== APPLICATION_ID) throw storageFailure("foreign");
     if (header.readUInt32BE(60) > migrations.length) throw storageFailure("newer");
@@ -63,11 +82,23 @@ function expectedSize(header: Buffer): number {
   return isValid ? (pageSize === 1 ? 65_536 : pageSize) * header.readUInt32BE(28) : 0;
 }
 
+/** Neither opening nor reading must wait for somebody at the other end. Windows knows no such flag. */
+const NONBLOCK = constants.O_NONBLOCK ?? 0;
+
+/** Makes the file if it is missing. What is there is not even opened unless it is a file: that may do something. */
+function makeFile(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) closeSync(openSync(path, constants.O_WRONLY | constants.O_CREAT | NONBLOCK, 0o600));
+  else if (!found.isFile()) throw storageFailure("foreign");
+}
+
 function readHeader(path: string): { header: Buffer; size: number } {
-  const file = openSync(path, "r");
+  const file = openSync(path, constants.O_RDONLY | NONBLOCK);
   try {
+    const found = fstatSync(file);
+    if (!found.isFile()) throw storageFailure("foreign");
     // The size comes first: a file that another process fills in between must not look like a short one.
-    const { size } = fstatSync(file);
+    const { size } = found;
     const header = Buffer.alloc(HEADER_BYTES);
     return { header: header.subarray(0, readSync(file, header, 0, HEADER_BYTES, 0)), size };
   } finally {
@@ -77,15 +108,4 @@ function readHeader(path: string): { header: Buffer; size: number } {
 
 function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-/** A file that was made by somebody else's rules; SQLite gives its companions the mode of the database. */
-function makePrivate(path: string): void {
-  for (const file of [path, `${path}-wal`, `${path}-shm`]) {
-    try {
-      if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600);
-    } catch {
-      // Missing, or not ours to change: whoever made it has decided.
-    }
-  }
 }

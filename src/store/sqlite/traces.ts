@@ -2,6 +2,7 @@ import type { HarnessTrace, TraceEvent, TraceSpan } from "../../contract/model.t
 import { fail } from "../../errors.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
 import { storageFailure } from "../failures.ts";
+import { hasEnded } from "../messages.ts";
 import type { Page, TraceFilter, TraceRecord } from "../store.ts";
 import { toColumn, toJson } from "../text.ts";
 import { array, type Connection, number, object, text } from "./connection.ts";
@@ -27,6 +28,12 @@ export class Traces {
       toJson(trace),
       toJson([record.spans, record.events]),
     );
+  }
+
+  /** Saves the end of a trace, unless it has one. */
+  end(record: TraceRecord): void {
+    const row = this.connection.get("SELECT * FROM traces WHERE trace_id = ?", toColumn(record.trace.traceId));
+    if (row === undefined || !hasEnded(toTrace(row))) this.save(record);
   }
 
   /** Changes what is listed of a trace, if it is still kept. */

@@ -54,21 +54,24 @@ export class Turns {
     );
   }
 
+  /** Nothing happens when the turn was ended before; one that `interrupt` has ended takes what its owner has to say. */
   end(end: TurnEnd): void {
     const turn = this.find(end.turnId);
     if (turn === undefined) {
-      this.traces.save(end.trace);
+      this.traces.end(end.trace);
       return;
     }
     const turnKey = number(turn, "turn_key");
     if (turn["session_key"] === null) {
       this.connection.run("DELETE FROM turns WHERE turn_key = ?", turnKey);
-      this.traces.save(end.trace);
+      this.traces.end(end.trace);
       return;
     }
+    if (text(turn, "owner") === NOBODY) return;
     const position = number(turn, "given");
     if (end.answer !== undefined) this.put(turnKey, position, answerMessage(end.answer), end.status !== "completed", this.now());
     this.finish(turnKey, end.status);
+    this.connection.run("UPDATE turns SET owner = ? WHERE turn_key = ?", NOBODY, turnKey);
     const trace = end.answer === undefined ? end.trace.trace : { ...end.trace.trace, assistantMessageId: messageId(end.turnId, position) };
     this.traces.save({ ...end.trace, trace });
     this.sessions.touch(number(turn, "session_key"));
@@ -161,6 +164,9 @@ export class Turns {
     return said.text === "" && said.reasoning === "" ? undefined : said;
   }
 }
+
+/** Owner of a turn that its process has ended. */
+const NOBODY = "";
 
 function toBody(row: Row): MessageBody {
   const body = object(row, "body");

@@ -1,0 +1,11 @@
+import { DatabaseSync } from "@photostructure/sqlite";
+
+/** Takes the write lock of a database, as another process would; the function returned gives it back. */
+export function lockDatabase(file: string): () => void {
+  const database = new DatabaseSync(file);
+  database.exec("BEGIN IMMEDIATE");
+  return () => {
+    database.exec("ROLLBACK");
+    database.close();
+  };
+}
