@@ -2,88 +2,206 @@
 "use strict";
 
 /**
- * Runs dist/sidecar.js from a V8 code cache. A cache that is missing, damaged, of another Node
- * version or refused by V8 is made anew once the process has been up for a moment; nothing depends
- * on it.
+ * Runs dist/sidecar.js, and dist/app.js once something in it is required, each from a V8 code cache of
+ * its own. A cache that is missing, damaged, of another build or refused by V8 is made anew once the
+ * process has been up for a moment; nothing depends on it.
+ *
+ * A cache file holds what V8 made, the names of the chunks that had run by then, the length of these
+ * names, and a checksum: V8 does not look for damage, and crashes on what a power cut has left half written.
  */
 const fs = require("node:fs");
 const path = require("node:path");
 const vm = require("node:vm");
 
-/** Ends every cache file, so that V8 is never given one that a power cut has left half written: it would crash. */
-const CHECKSUM_BYTES = 4;
+const dist = path.join(__dirname, "..", "dist");
+/** Two numbers of 32 bits end a cache file. */
+const TRAILER_BYTES = 8;
+/** From the first run of a chunk that its cache does not hold until a cache is made. Milliseconds. */
+const SETTLES_MS = { sidecar: 1000, app: 5000 };
+/** How long a process is looked at to tell whether it is idle, that is, busy for less than this part of the time. */
+const LOOK_MS = 200;
+const IDLE = 0.2;
+/** After so many looks at a busy process V8 begins to forget what the start compiled. */
+const MOST_LOOKS = 50;
 
-const bundle = path.join(__dirname, "..", "dist", "sidecar.js");
-run(readBundle());
+/** What ran, by the name of its chunk. */
+const modules = new Map();
+/** What has to be written at the end of the process at the latest. */
+const unsaved = new Set();
 
-function run(source) {
-  const name = `sidecar-${source.slice(2, 18)}-${process.version}-${process.arch}.cache`;
-  const places = [path.join(path.dirname(bundle), name), ownCache(name)];
-  const cachedData = readCache(places[0]) ?? readCache(places[1]);
-  const script = new vm.Script(source, { filename: bundle, cachedData });
-  script.runInThisContext()(exports, require, module, bundle, path.dirname(bundle));
-  if (cachedData === undefined || script.cachedDataRejected) remember(script, places);
+// What packages may look at: require.main, require.resolve.
+Object.setPrototypeOf(requireChunk, require);
+const boot = openBoot();
+let app;
+requireChunk("./sidecar.js");
+
+/** What chunks have for `require`: other chunks, each run once, and whatever Node finds. */
+function requireChunk(name) {
+  if (!name.startsWith("./")) return require(name);
+  const known = modules.get(name);
+  if (known !== undefined) return known.exports;
+  const bundle = boot.chunks[name] === undefined ? openApp() : boot;
+  const run = bundle.chunks[name];
+  if (run === undefined) return require(name);
+  const module = { exports: {} };
+  modules.set(name, module);
+  try {
+    run(module.exports, requireChunk, module, bundle.file, dist);
+  } catch (error) {
+    modules.delete(name);
+    throw error;
+  }
+  ran(bundle, name);
+  return module.exports;
 }
 
-/** The bundle is ASCII, and begins with the hash of its content in a comment. */
-function readBundle() {
+function openBoot() {
   try {
-    return fs.readFileSync(bundle, "latin1");
-  } catch {
-    process.stderr.write("steerable-sidecar: dist/sidecar.js is missing; run npm run build\n");
+    return open("sidecar");
+  } catch (error) {
+    if (error.code === undefined) throw error;
+    process.stderr.write(`steerable-sidecar: ${error.message}\n`);
     process.exit(1);
   }
 }
 
-/** Where the cache goes when the package lies in a folder that we may not write. */
-function ownCache(name) {
-  const home = process.env.XDG_CACHE_HOME || (process.env.HOME && path.join(process.env.HOME, ".cache")) || process.env.LOCALAPPDATA;
-  return home ? path.join(home, "steerable-sidecar", name) : "";
+function openApp() {
+  if (app === undefined) {
+    const opened = open("app");
+    // The two halves know each other by minified names.
+    if (opened.hash !== boot.hash) throw new Error("dist/app.js and dist/sidecar.js are of different builds; run npm run build");
+    app = opened;
+  }
+  return app;
 }
 
-function readCache(file) {
+/** A file of dist/, compiled. It is ASCII, and begins with the hash of the build in a comment. */
+function open(name) {
+  const file = path.join(dist, `${name}.js`);
+  const source = read(file, name);
+  const hash = source.slice(2, 18);
+  const cacheName = `${name}-${hash}-${process.version}-${process.platform}-${process.arch}${flagsMark()}.cache`;
+  const places = [path.join(dist, cacheName), ownCache(cacheName)].filter((place) => place !== "");
+  const { script, size, holds } = compile(source, file, places, cacheName);
+  return { name, file, hash, cacheName, places, script, chunks: script.runInThisContext(), size, holds, ran: [] };
+}
+
+function read(file, name) {
   try {
-    const content = fs.readFileSync(file);
-    const data = content.subarray(0, -CHECKSUM_BYTES);
-    return content.length > CHECKSUM_BYTES && checksum(data) === content.readInt32LE(data.length) ? data : undefined;
+    return fs.readFileSync(file, "latin1");
+  } catch {
+    throw Object.assign(new Error(`dist/${name}.js is missing; run npm run build`), { code: "MISSING" });
+  }
+}
+
+/** From the first cache that V8 takes, which is `size` bytes and holds these chunks; else from the source alone. */
+function compile(source, filename, places, cacheName) {
+  for (const place of places) {
+    const cache = readCache(place, cacheName);
+    if (cache === undefined) continue;
+    const script = new vm.Script(source, { filename, cachedData: cache.data });
+    if (!script.cachedDataRejected) return { script, size: cache.data.length, holds: new Set(cache.chunks) };
+  }
+  return { script: new vm.Script(source, { filename }), size: 0, holds: new Set() };
+}
+
+/** V8 refuses what was made under other flags: hosts that pass different ones must not overwrite each other's for ever. */
+function flagsMark() {
+  const flags = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].join(" ").trim();
+  return flags === "" ? "" : `-${(checksum(Buffer.from(flags), 0) >>> 0).toString(16)}`;
+}
+
+/** Where the cache goes when the package lies in a folder that we may not write. */
+function ownCache(cacheName) {
+  const home = process.env.XDG_CACHE_HOME || (process.env.HOME && path.join(process.env.HOME, ".cache")) || process.env.LOCALAPPDATA || "";
+  return path.isAbsolute(home) ? path.join(home, "steerable-sidecar", cacheName) : "";
+}
+
+function readCache(place, cacheName) {
+  try {
+    const content = fs.readFileSync(place);
+    const checked = content.length - 4;
+    if (content.readInt32LE(checked) !== checksum(content.subarray(0, checked), seed(cacheName))) return undefined;
+    const namesEnd = content.length - TRAILER_BYTES;
+    const dataEnd = namesEnd - content.readInt32LE(namesEnd);
+    return { data: content.subarray(0, dataEnd), chunks: content.toString("latin1", dataEnd, namesEnd).split(" ") };
   } catch {
     return undefined;
   }
 }
 
-/** Over words, because bytes would take four times as long; V8 looks at the length itself. */
-function checksum(data) {
-  const words = new Int32Array(data.buffer, data.byteOffset, data.length >> 2);
-  let sum = words.length;
-  for (let index = 0; index < words.length; index++) sum = (Math.imul(sum, 31) + words[index]) | 0;
+/** A cache that was renamed is as foreign as one that was damaged. */
+function seed(cacheName) {
+  return checksum(Buffer.from(cacheName), 0);
+}
+
+/** Over words, because bytes would take four times as long. */
+function checksum(bytes, start) {
+  const count = bytes.length >> 2;
+  let sum = (start + bytes.length) | 0;
+  if (bytes.byteOffset % 4 === 0) {
+    const words = new Int32Array(bytes.buffer, bytes.byteOffset, count);
+    for (let index = 0; index < count; index++) sum = (Math.imul(sum, 31) + words[index]) | 0;
+  } else {
+    for (let at = 0; at < count * 4; at += 4) sum = (Math.imul(sum, 31) + bytes.readInt32LE(at)) | 0;
+  }
+  for (let at = count * 4; at < bytes.length; at++) sum = (Math.imul(sum, 31) + bytes[at]) | 0;
   return sum;
 }
 
-/** Writes the cache when the start is over: at the end of the process, or after a second. */
-function remember(script, places) {
-  let done = false;
-  const write = () => {
-    if (done) return;
-    done = true;
-    const data = script.createCachedData();
-    const content = Buffer.alloc(data.length + CHECKSUM_BYTES);
-    data.copy(content);
-    content.writeInt32LE(checksum(content.subarray(0, data.length)), data.length);
-    places.some((file) => file !== "" && save(file, content));
-  };
-  setTimeout(write, 1000).unref();
-  process.once("exit", write);
+/** A cache grows with the chunks that processes run: which model server a host uses shows only later. */
+function ran(bundle, name) {
+  bundle.ran.push(name);
+  if (bundle.holds.has(name) || unsaved.has(bundle)) return;
+  if (unsaved.size === 0) process.once("exit", saveAll);
+  unsaved.add(bundle);
+  setTimeout(() => whenIdle(() => save(bundle), MOST_LOOKS), SETTLES_MS[bundle.name]).unref();
+}
+
+/** Making a cache of the app keeps the process from all else for some milliseconds. */
+function whenIdle(act, looks) {
+  const before = performance.eventLoopUtilization();
+  setTimeout(() => {
+    const { utilization } = performance.eventLoopUtilization(before);
+    if (utilization < IDLE || looks === 0) act();
+    else whenIdle(act, looks - 1);
+  }, LOOK_MS).unref();
+}
+
+function saveAll() {
+  for (const bundle of unsaved) save(bundle);
+}
+
+function save(bundle) {
+  if (!unsaved.delete(bundle) || !serves()) return;
+  const data = bundle.script.createCachedData();
+  bundle.holds = new Set([...bundle.holds, ...bundle.ran]);
+  // V8 forgets functions that ran long ago: a cache that shrinks is none that grew.
+  if (data.length <= bundle.size) return;
+  bundle.size = data.length;
+  const names = Buffer.from([...bundle.holds].join(" "), "latin1");
+  const content = Buffer.concat([data, names, Buffer.alloc(TRAILER_BYTES)]);
+  content.writeInt32LE(names.length, content.length - TRAILER_BYTES);
+  const checked = content.length - 4;
+  content.writeInt32LE(checksum(content.subarray(0, checked), seed(bundle.cacheName)), checked);
+  bundle.places.some((place) => write(place, content));
+}
+
+/** Whether this is more than a run that printed its version or refused a flag: such a run compiles too little to be kept. */
+function serves() {
+  return process.listenerCount("SIGTERM") > 0;
 }
 
 /** Whole or not at all: another process may read it at this moment. */
-function save(file, content) {
+function write(place, content) {
+  const draft = `${place}.${process.pid}`;
   try {
-    fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-    const draft = `${file}.${process.pid}`;
+    fs.mkdirSync(path.dirname(place), { recursive: true, mode: 0o700 });
     fs.writeFileSync(draft, content, { mode: 0o600 });
-    fs.renameSync(draft, file);
+    fs.renameSync(draft, place);
     return true;
   } catch {
+    fs.rmSync(draft, { force: true });
     return false;
   }
 }

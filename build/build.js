@@ -1,6 +1,6 @@
 /**
- * Builds what is shipped: dist/sidecar.js, one minified file that bin/steerable-sidecar.js runs from
- * a V8 code cache, and the client for Node hosts.
+ * Builds what is shipped: dist/sidecar.js (all that a start needs) and dist/app.js (all that waits for
+ * the first request), which bin/steerable-sidecar.js runs from V8 code caches, and the client for Node hosts.
  */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -22,21 +22,50 @@ await writeClientTypes();
 
 async function buildSidecar() {
   const bundle = await rolldown({
-    input: join(root, "src/main.ts"),
+    input: { sidecar: join(root, "src/main.ts") },
     platform: "node",
     external: ["@photostructure/sqlite"],
     plugins: [loadBuiltinsOnFirstUse()],
     transform: { target: "node20" },
     logLevel: "warn",
   });
-  const { output } = await bundle.generate({ format: "cjs", minify: true, codeSplitting: false, comments: false });
-  const [chunk, ...more] = output;
-  if (more.length > 0) throw new Error(`expected one file, got ${output.map((file) => file.fileName).join(", ")}`);
-  const code = toAscii(chunk.code);
-  // The loader names its code cache by this hash: a cache must never serve another version.
-  const hash = createHash("sha256").update(code).digest("hex").slice(0, 16);
-  await writeFile(join(dist, "sidecar.js"), `/*${hash}*/(function(exports,require,module,__filename,__dirname){${code}\n})`);
+  const { output } = await bundle.generate({ format: "cjs", minify: true, comments: false, entryFileNames: "[name].js", chunkFileNames: "[name].js" });
   await bundle.close();
+  const boot = staticallyReachable("sidecar.js", output);
+  const files = { "sidecar.js": pack(output.filter((chunk) => boot.has(chunk))), "app.js": pack(output.filter((chunk) => !boot.has(chunk))) };
+  // One hash for both, because they know each other by minified names: the loader runs no two halves of
+  // different builds. It also names the code caches, since a cache must never serve another build.
+  const hash = createHash("sha256").update(Object.values(files).join("\n")).digest("hex").slice(0, 16);
+  for (const [name, code] of Object.entries(files)) await writeFile(join(dist, name), `/*${hash}*/${code}`);
+}
+
+/** The chunks that run when the chunk called `name` runs; each other one waits for a dynamic import. */
+function staticallyReachable(name, output) {
+  const reached = new Set();
+  const visit = (fileName) => {
+    const chunk = output.find((file) => file.fileName === fileName);
+    if (chunk === undefined || reached.has(chunk)) return;
+    reached.add(chunk);
+    chunk.imports.forEach(visit);
+  };
+  visit(name);
+  return reached;
+}
+
+/**
+ * One script for several chunks: an object of functions, run one by one as they are required. The bundler
+ * alone could write two files only by giving up on chunks that run when they are first needed.
+ */
+function pack(chunks) {
+  if (chunks.length === 0) throw new Error("a file of the sidecar is empty: nothing is imported dynamically any more");
+  return `({${chunks.map((chunk) => `${JSON.stringify(`./${chunk.fileName}`)}:${asFunction(chunk)}`).join(",")}})`;
+}
+
+function asFunction(chunk) {
+  if (chunk.type !== "chunk") throw new Error(`expected nothing but code, got ${chunk.fileName}`);
+  // The loader compiles scripts, and a script of vm cannot import.
+  if (/\bimport\s*\(/.test(chunk.code)) throw new Error(`${chunk.fileName} imports dynamically what the bundler did not resolve`);
+  return `function(exports,require,module,__filename,__dirname){${toAscii(chunk.code)}\n}`;
 }
 
 async function buildClient() {

@@ -84,7 +84,7 @@ let patterns: readonly string[] | undefined;
 /** A secret as it is, as it stands inside JSON text and JSON text inside that, and as it stands inside a URL. */
 function writtenForms(secret: string): string[] {
   const escaped = JSON.stringify(secret).slice(1, -1);
-  const forms = [secret, escaped, JSON.stringify(escaped).slice(1, -1)];
+  const forms = [secret, escaped, JSON.stringify(escaped).slice(1, -1), Buffer.from(secret).toString("base64")];
   try {
     forms.push(encodeURIComponent(secret));
   } catch {

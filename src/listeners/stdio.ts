@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { Connection, type Call, type ConnectionLimits, notificationFrame } from "../rpc/connection.ts";
+import { Connection, type Call, type ConnectionLimits } from "../rpc/connection.ts";
 import { encodeJson } from "../rpc/json.ts";
 import { type ByteSink, FrameWriter, type Lane } from "../rpc/writer.ts";
 import type { StreamSink } from "../runtime/run.ts";

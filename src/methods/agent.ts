@@ -14,7 +14,7 @@ export function agentMethods(sessions: Sessions, runs: Runs, release: (streamId:
     "agent.session.close": ({ sessionId }) => sessions.close(sessionId),
     "agent.session.delete": ({ sessionId }) => sessions.delete(sessionId),
     "agent.chat.stream": async (params, call) => {
-      const reply = await runs.start(params);
+      const reply = await runs.start(params, call.signal);
       watch(call, reply.streamId);
       return reply;
     },

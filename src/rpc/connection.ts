@@ -192,7 +192,7 @@ export class Connection {
     }
     const named = (params ?? undefined) as Record<string, unknown> | undefined;
     if (key === undefined) {
-      this.#notified(method, named);
+      this.#notified(method, named, text);
       return false;
     }
     if (this.#inFlight.has(key)) return refuse(fail("invalid_request", { reason: "duplicate_id" }, "A request with this id is still in flight"));
@@ -250,9 +250,9 @@ export class Connection {
     reply(errorFrame(request.key, error instanceof WireError ? error : fail("internal")), request.written());
   }
 
-  #notified(method: string, params: Record<string, unknown> | undefined): void {
+  #notified(method: string, params: Record<string, unknown> | undefined, text: string | undefined): void {
     if (method === "$/cancelRequest") {
-      const key = idText(params?.["id"], undefined);
+      const key = idText(params?.["id"], text);
       if (key !== undefined) this.#inFlight.get(key)?.cancel();
       return;
     }

@@ -44,26 +44,29 @@ export function deeperThan(text: string, limit: number): boolean {
 }
 
 /**
- * The raw text of the top-level `id` of an object, for integers beyond 2^53 that JSON.parse rounds.
- * The last one counts, as in JSON.parse. The text must be valid JSON.
+ * The raw text of the `id` of a frame, or of its params where the frame has none, for integers beyond
+ * 2^53 that JSON.parse rounds. The last one counts, as in JSON.parse. The text must be valid JSON.
  */
 export function rawIntegerId(text: string): string | undefined {
   let depth = 0;
-  let found: string | undefined;
+  const found: (string | undefined)[] = [];
   for (let index = 0; index < text.length; index++) {
     const char = text.charCodeAt(index);
     if (char === QUOTE) {
       const end = endOfString(text, index);
-      if (depth === 1 && text.slice(index, end + 1) === '"id"') {
-        const value = /^\s*:\s*(-?\d+)\s*[,}]/.exec(text.slice(end + 1, end + 1 + 64));
-        if (value) found = value[1];
+      if (depth <= 2 && text.slice(index, end + 1) === '"id"') {
+        const value = /^\s*:\s*(-?\d+)\s*[,}]/.exec(text.slice(end + 1, end + 1 + LONGEST_ID));
+        if (value) found[depth] = value[1];
       }
       index = end;
     } else if (char === OPEN_BRACE || char === OPEN_BRACKET) depth++;
     else if (char === CLOSE_BRACE || char === CLOSE_BRACKET) depth--;
   }
-  return found;
+  return found[1] ?? found[2];
 }
+
+/** Characters that an integer id may have, with the white space around it. */
+const LONGEST_ID = 256;
 
 function endOfString(text: string, start: number): number {
   for (let index = start + 1; index < text.length; index++) {

@@ -55,7 +55,7 @@ export class Runs {
   }
 
   /** Acknowledges a turn and lets it run. With a session, its messages are durable by then. */
-  async start(params: ChatStreamParams): Promise<{ streamId: string }> {
+  async start(params: ChatStreamParams, signal: AbortSignal): Promise<{ streamId: string }> {
     const { models, newId, now, traces } = this.#deps;
     const call = models.resolve(params);
     const streamId = params.streamId ?? newId.stream();
@@ -64,6 +64,8 @@ export class Runs {
       const session = params.sessionId === undefined ? undefined : await (await this.#deps.store()).getSession(params.sessionId);
       if (session?.isActive === false) throw fail("session_closed", { sessionId: session.sessionId }, "The session is closed; resume it first");
 
+      // From here on the messages are in the session, whether the caller still waits or not.
+      if (signal.aborted) throw fail("cancelled");
       const subject = { sessionId: session?.sessionId, chatId: session?.chatId, userId: session?.userId, modelId: call.request.model };
       const recorder = new TraceRecorder(newId.trace(), subject, now, this.#deps.onTraceEvent);
       recorder.event("lifecycle", "turn.start", { provider: call.provider, model: call.request.model ?? null, messages: params.messages.length });
@@ -156,6 +158,7 @@ export class Runs {
       if (failure === undefined) return { status: "completed" };
       const waitMs = run.hasSpoken ? undefined : nextTry(failure, attempt, run.call.retry, this.#deps.random);
       if (waitMs === undefined) return { status: "error", failure };
+      this.#deps.log.info({ streamId: run.streamId, attempt, waitMs, kind: failure.kind, failure: failure.message }, "the model is asked again");
       run.recorder.event("retry", "llm.retry", { attempt, waitMs, kind: failure.kind, message: failure.message }, "warning");
       await run.sleep(waitMs);
       if (run.stop !== undefined) return { status: run.stop };
@@ -172,6 +175,7 @@ export class Runs {
     const facts = { provider: run.call.provider, model: request.model ?? null, attempt };
     const closeSpan = run.recorder.span("llm.generate", "llm", { ...facts, messages: request.messages.length });
     run.recorder.event("llm_request", "llm.request", facts);
+    this.#deps.log.debug({ streamId: run.streamId, ...facts }, "the model is asked");
     const iterator = provider.stream(request, run.call.settings, run.signal)[Symbol.asyncIterator]();
     let failure: Failure | undefined;
     let finished = false;
@@ -280,6 +284,8 @@ export class Runs {
   #close(run: Run, outcome: Outcome): TurnEnd {
     const { recorder } = run;
     const failure = outcome.status === "error" ? outcome.failure : undefined;
+    if (failure !== undefined) this.#deps.log.warn({ streamId: run.streamId, traceId: recorder.traceId, ...failure }, "a turn failed");
+    else this.#deps.log.debug({ streamId: run.streamId, traceId: recorder.traceId, status: outcome.status }, "a turn ended");
     if (failure !== undefined) recorder.event("error", "turn.error", { kind: failure.kind, message: failure.message }, "error");
     else recorder.event("completion", "turn.end", { status: outcome.status, finishReason: run.finishReason ?? null });
     const status = outcome.status === "interrupted" ? "cancelled" : outcome.status;

@@ -1,11 +1,13 @@
 import type { CallParams, Params } from "../contract/index.ts";
 import type { AgentSession, StoredMessage } from "../contract/model.ts";
-import { WireError } from "../errors.ts";
+import { fail, WireError } from "../errors.ts";
 import type { SessionFields, Store } from "../store/store.ts";
 import type { NewId } from "./ids.ts";
 
 /** How many sessions or messages a page holds when the host does not say. */
 const PAGE = 100;
+/** Characters of JSON that a host may keep with a session: a list of a thousand must still fit in a frame. */
+const MOST_STAGE_DATA = 64 * 1024;
 
 /** Sessions as a host sees them; what is kept and how is the store's business. */
 export class Sessions {
@@ -20,6 +22,9 @@ export class Sessions {
   }
 
   async create(params: Params<"agent.session.create">): Promise<AgentSession> {
+    if (params.stageData && JSON.stringify(params.stageData).length > MOST_STAGE_DATA) {
+      throw fail("invalid_params", { path: "stageData", limit: MOST_STAGE_DATA }, `stageData: longer than ${MOST_STAGE_DATA} characters of JSON`);
+    }
     const store = await this.#store();
     const before = params.sessionId === undefined ? undefined : await find(store, params.sessionId);
     const fields: SessionFields = {

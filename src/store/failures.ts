@@ -20,7 +20,7 @@ const messages: Record<StorageReason, string> = {
   busy: "Another process is holding the session store",
   corrupt: "The session store is damaged, or is not a database; it was left as it is",
   newer: "The session store was written by a newer version of this program; it was left as it is",
-  foreign: "The session store is named after something that is not ours: the database of another program, a folder or a device; it was left as it is",
+  foreign: "The path of the session store belongs to something else: the database of another program, a folder or a device; it was left as it is",
   unavailable: "No SQLite of at least 3.51.3 was found: use Node 22.23 or later, or install the optional dependency @photostructure/sqlite",
   closed: "The session store is closed",
 };

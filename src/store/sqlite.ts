@@ -21,8 +21,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
   const busyDeadlineMs = options.busyDeadlineMs ?? BUSY_DEADLINE_MS;
   const driver = loadDriver();
   // An absolute path is never taken for one of SQLite's `file:` addresses.
-  const path = resolve(options.path);
-  await prepareFile(path, driver, busyDeadlineMs);
+  const path = await prepareFile(resolve(options.path), driver, busyDeadlineMs);
   const connection = await connect(() => new Connection(driver.open(path, { readOnly: false })), options, busyDeadlineMs);
   try {
     // SQLite gives the companions that it makes the mode of the database, so they come into it as well.

@@ -59,8 +59,12 @@ describe("protocol.md", () => {
 
   it("lists the providers that there are", () => {
     const rows = protocol.split("\n").map((line) => line.replace(/ +/g, " "));
-    for (const { name, aliases, defaultBaseUrl, apiKeyVariable, needsModel } of providers) {
-      const names = [name, ...aliases].map((alias) => `\`${alias}\``).join(", ");
+    for (const { name, aliases, localAliases = {}, defaultBaseUrl, apiKeyVariable, needsModel } of providers) {
+      for (const [alias, address] of Object.entries(localAliases)) expect(rows.find((line) => line.startsWith(`| \`${alias}\` |`))).toContain(`\`${address}\``);
+      const names = [name, ...aliases]
+        .filter((alias) => !(alias in localAliases))
+        .map((alias) => `\`${alias}\``)
+        .join(", ");
       const row = rows.find((line) => line.startsWith(`| ${names} |`));
       expect(row).toContain(`| ${needsModel ? "yes" : "no"} |`);
       for (const fact of [defaultBaseUrl, apiKeyVariable]) if (fact !== undefined) expect(row).toContain(`\`${fact}\``);

@@ -184,6 +184,18 @@ describe("a host that goes away", () => {
     expect(sidecar.stderr).toBe("");
   });
 
+  it("by closing stdout during a turn ends the process with 3, and the turn is found interrupted", async () => {
+    const args = hanging();
+    const sidecar = await startSidecar({ args });
+    const { sessionId } = await liveTurn(sidecar);
+    sidecar.child.stdout.destroy();
+    sidecar.send({ jsonrpc: "2.0", id: "into the void", method: "system.ping" });
+    expect(await sidecar.exit).toEqual({ code: 3, signal: null });
+    const next = await startSidecar({ args });
+    const { messages } = await next.call<{ messages: unknown[] }>("agent.session.get", { sessionId });
+    expect(messages).toMatchObject([{ turnStatus: "interrupted" }, { content: "so far", partial: true }]);
+  });
+
   it("by dying ends the process although a sibling keeps stdin and stdout open", async () => {
     // This test is the sibling: it holds both ends of the pipe that host and sidecar have as stdin.
     const pipe = join(temporaryFolder(), "stdin");

@@ -23,14 +23,17 @@ function story(sidecar: TestSidecar): string[] {
 }
 
 describe("a shutdown that meets a turn which is just starting", () => {
-  it.each(["echo", "scripted"])("sends reply, terminal and last word in this order (%s)", async (provider) => {
+  it.each(["echo", "scripted"])("answers it first, and ends it before the last words if it was acknowledged (%s)", async (provider) => {
     const { args } = scriptedConfig([hangingTurn]);
     for (const session of [{}, { sessionId: "s" }]) {
       const sidecar = await startSidecar({ args });
       await sidecar.call("agent.session.create", { sessionId: "s" });
       together(sidecar, turn("t", provider, session), request("bye", "system.shutdown"));
       expect(await sidecar.exit).toEqual({ code: 0, signal: null });
-      expect(story(sidecar).slice(-4)).toEqual(["reply t", "done t", "reply bye", "shutdown normal"]);
+      const acknowledged = (await sidecar.reply("t")).error === undefined;
+      expect(story(sidecar).slice(1)).toEqual(
+        acknowledged ? ["reply t", "done t", "reply bye", "shutdown normal"] : ["reply t", "reply bye", "shutdown normal"],
+      );
     }
   });
 
@@ -158,6 +161,29 @@ describe("two calls at once", () => {
     await sidecar.terminal("dup");
     sidecar.child.stdin.end();
     expect(await sidecar.exit).toEqual({ code: 0, signal: null });
+  });
+
+  it("a turn that was cancelled before it was acknowledged leaves nothing in its session", async () => {
+    const { args, database } = scriptedConfig([]);
+    const sidecar = await startSidecar({ args });
+    await sidecar.call("agent.session.create", { sessionId: "s" });
+    const unlock = lockDatabase(database);
+    // Waits in front of the turn, because calls on one session run in order.
+    together(
+      sidecar,
+      request("first", "agent.session.close", { sessionId: "s" }),
+      request("second", "agent.session.resume", { sessionId: "s" }),
+      turn("t", "echo", { sessionId: "s" }),
+      {
+        jsonrpc: "2.0",
+        method: "$/cancelRequest",
+        params: { id: "t" },
+      },
+    );
+    expect((await sidecar.reply("t")).error).toMatchObject({ code: -32800 });
+    unlock();
+    await sidecar.reply("second");
+    expect(await sidecar.call("agent.session.get", { sessionId: "s" })).toMatchObject({ messages: [] });
   });
 
   it("on one session: the second does not happen when it was cancelled while it waited", async () => {

@@ -41,6 +41,7 @@ describe("rawIntegerId", () => {
     expect(rawIntegerId('{"jsonrpc":"2.0","id" : 9007199254740993,"method":"x"}')).toBe("9007199254740993");
     expect(rawIntegerId('{"params":{"id":1},"a":"\\"id\\":2","id":-12345678901234567890}')).toBe("-12345678901234567890");
     expect(rawIntegerId('{"id":1,"id":18446744073709551615}')).toBe("18446744073709551615");
-    expect(rawIntegerId('{"params":{"id":9007199254740993}}')).toBeUndefined();
+    expect(rawIntegerId('{"params":{"id":9007199254740993,"deeper":{"id":2}}}')).toBe("9007199254740993");
+    expect(rawIntegerId('{"params":{"deeper":{"id":9007199254740993}}}')).toBeUndefined();
   });
 });

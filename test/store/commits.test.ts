@@ -110,6 +110,34 @@ describe("group commit", { timeout: 30_000 }, () => {
     await expect(commits.write(insert(3))).rejects.toMatchObject({ data: { reason: "closed" } });
   });
 
+  it("waits for other processes for the time that is left, once, and not after that", async () => {
+    const busy = Object.assign(new Error("database is locked"), { errcode: 5 });
+    const held = new Connection({
+      exec: (sql) => executed.push(sql),
+      close: () => {},
+      prepare: (sql) => ({
+        get: () => undefined,
+        all: () => [],
+        run: () => {
+          executed.push(sql);
+          if (sql === "BEGIN IMMEDIATE") throw busy;
+          return { changes: 0 };
+        },
+      }),
+    });
+    const patient = new Commits({ connection: held, busyDeadlineMs: 60_000, observe: () => {} });
+    const writes = Promise.allSettled([patient.write(() => held.run("x")), patient.write(() => held.run("y"))]);
+    patient.drainSync(250);
+    const rejected = { status: "rejected", reason: { data: { reason: "busy" } } };
+    expect(await writes).toMatchObject([rejected, rejected]);
+    const waits = executed.filter((sql) => sql.includes("busy_timeout")).map((sql) => Number(sql.split("= ")[1]));
+    expect(waits).toEqual([expect.any(Number), 0]);
+    expect(waits[0]).toBeGreaterThan(0);
+    expect(waits[0]).toBeLessThanOrEqual(250);
+    expect(count("BEGIN IMMEDIATE")).toBe(1);
+    expect(executed.at(-1)).toBe("PRAGMA busy_timeout = 0");
+  });
+
   it("does not keep the event loop while a long queue is worked off", async () => {
     const order: string[] = [];
     const slow = (index: number) => () => {

@@ -321,6 +321,60 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.beginTurn(turn("t1", undefined));
       });
 
+      it("keep what the provider needs back with an answer, as it was, and give it back with the message", async () => {
+        const providerData = {
+          anthropic: { thinking: [{ type: "thinking", thinking: "hm", signature: "Eq\u0000\u001a0\ud83d\ude00==" }], n: [1.5, null, {}] },
+        };
+        const given: ChatMessage = { role: "assistant", content: "earlier", providerData: { signature: "abc" } };
+        await store.beginTurn(turn("t1", "s1", given, { role: "user", content: "hi" }));
+        const answer = { text: "Hello", reasoning: "hm", toolCalls: [], providerData };
+        await store.endTurn({ turnId: "t1", sessionId: "s1", status: "cancelled", answer, trace: traceRecord("tr_t1") });
+        await wholeTurn(store, "t2", "s1");
+        const kept = await allMessages("s1");
+        expect(kept.map((message) => message.providerData)).toEqual([given.providerData, undefined, providerData, undefined, undefined]);
+        expect(kept[4]).not.toHaveProperty("providerData");
+        await store.beginTurn(turn("t3", "s1"));
+        expect((await store.history("s1", "t3")).slice(0, 3)).toEqual([
+          given,
+          { role: "user", content: "hi" },
+          { role: "assistant", content: "Hello", providerData },
+        ]);
+        for (const message of await store.history("s1", "t3")) if (message.providerData !== undefined) message.providerData["n"] = "changed";
+        expect((await allMessages("s1"))[2]?.providerData).toEqual(providerData);
+      });
+
+      it("end once: whatever ends them again changes nothing", async () => {
+        for (const [index, status] of (["completed", "cancelled", "error", "interrupted"] as const).entries()) {
+          const turnId = `t${index}`;
+          await store.beginTurn(turn(turnId, "s1"));
+          const ended = { turnId, sessionId: "s1", trace: traceRecord(`tr_${turnId}`, { status: "cancelled" }) };
+          await store.endTurn({ ...ended, status, answer: { text: "first", reasoning: "", toolCalls: [] } });
+          await store.upsertSession(session("s2"));
+          const before = [await allMessages("s1"), await store.getTrace(`tr_${turnId}`), await store.listSessions({ limit: 10 })];
+          const other = status === "completed" ? "interrupted" : "completed";
+          const trace = traceRecord(`tr_${turnId}`, { status: "error" });
+          await store.endTurn({ ...ended, status: other, answer: { text: "second", reasoning: "", toolCalls: [] }, trace });
+          await store.endTurn({ ...ended, status: other, answer: undefined, trace });
+          expect([await allMessages("s1"), await store.getTrace(`tr_${turnId}`), await store.listSessions({ limit: 10 })], status).toEqual(before);
+          expect((await allMessages("s1")).slice(-2)).toMatchObject([{ content: `ask ${turnId}` }, { content: "first", turnStatus: status }]);
+        }
+      });
+
+      it("outside a session end once as well", async () => {
+        await store.beginTurn(turn("t1", undefined));
+        const ended = { turnId: "t1", sessionId: undefined, status: "completed" as const, answer: undefined };
+        await store.endTurn({ ...ended, trace: traceRecord("tr_t1", { status: "completed" }) });
+        await store.endTurn({ ...ended, trace: traceRecord("tr_t1", { status: "error" }) });
+        expect((await store.getTrace("tr_t1")).trace.status).toBe("completed");
+      });
+
+      it("that were never begun leave their trace when they end", async () => {
+        const trace = traceRecord("tr_t1", { status: "cancelled" });
+        await store.endTurn({ turnId: "t1", sessionId: "s1", status: "cancelled", answer: { text: "x", reasoning: "", toolCalls: [] }, trace });
+        expect(await store.getTrace("tr_t1")).toEqual(trace);
+        expect(await allMessages("s1")).toEqual([]);
+      });
+
       it("take parts of an answer that is not theirs any more without an error", async () => {
         await wholeTurn(store, "t1", "s1", "done");
         await store.appendAnswer("t1", { text: "late", reasoning: "" });

@@ -169,18 +169,23 @@ describe("a turn whose process died", { timeout: 30_000 }, () => {
     const store = await open(path);
     await store.upsertSession(session("s1"));
     await store.beginTurn(turn("t1", "s1"));
+    await store.beginTurn(turn("t_alone", undefined));
     await store.appendAnswer("t1", { text: "ha", reasoning: "" });
     raw(path, (connection) => connection.run("DELETE FROM owners"));
     const other = await open(path);
     expect((await other.listMessages("s1", { limit: 5 })).items[1]).toMatchObject({ content: "ha", partial: true, turnStatus: "interrupted" });
-    await store.endTurn({
-      turnId: "t1",
-      sessionId: "s1",
-      status: "completed",
-      answer: { text: "half", reasoning: "", toolCalls: [] },
-      trace: traceRecord("tr_t1", { status: "completed" }),
-    });
-    expect((await other.listMessages("s1", { limit: 5 })).items.slice(1)).toMatchObject([{ content: "half", partial: false, turnStatus: "completed" }]);
+    expect((await other.getTrace("tr_t_alone")).trace.status).toBe("error");
+    const ended = { turnId: "t1", sessionId: "s1", status: "completed" as const, trace: traceRecord("tr_t1", { status: "completed" }) };
+    await store.endTurn({ ...ended, answer: { text: "half", reasoning: "", toolCalls: [], providerData: { signature: "abc" } } });
+    await store.endTurn({ ...ended, answer: { text: "again", reasoning: "", toolCalls: [] } });
+    const whole = { content: "half", partial: false, turnStatus: "completed", providerData: { signature: "abc" } };
+    expect((await other.listMessages("s1", { limit: 5 })).items).toMatchObject([{ content: "ask t1" }, whole]);
+    expect(await other.history("s1", "later")).toHaveLength(2);
+    const { trace } = await other.getTrace("tr_t1");
+    expect(trace).toMatchObject({ status: "completed", assistantMessageId: "t1-1" });
+    expect(trace).not.toHaveProperty("errorMessage");
+    await store.endTurn({ ...ended, turnId: "t_alone", sessionId: undefined, answer: undefined, trace: traceRecord("tr_t_alone", { status: "completed" }) });
+    expect((await other.getTrace("tr_t_alone")).trace.status).toBe("completed");
     await other.close();
     await store.close();
   });

@@ -1,8 +1,24 @@
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { WireError } from "../../src/errors.ts";
 import { Connection } from "../../src/store/sqlite/connection.ts";
 import { type Database, loadDriver } from "../../src/store/sqlite/driver.ts";
@@ -71,11 +87,44 @@ describe("a file of sessions", { timeout: 30_000 }, () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
-  it("may be one that is empty", async () => {
+  it("may be one that is empty, which is made private when it is our own", async () => {
     const path = newPath();
     writeFileSync(path, "");
+    chmodSync(path, 0o644);
     const store = await open(path);
     await store.upsertSession(session("s1"));
+    for (const suffix of ["", "-wal", "-shm"]) expect(statSync(path + suffix).mode & 0o777, suffix).toBe(0o600);
+    await store.close();
+  });
+
+  it.runIf(process.geteuid?.() === 0)("keeps its mode when it belongs to another user", async () => {
+    const path = newPath();
+    writeFileSync(path, "");
+    chownSync(path, 12_345, 12_345);
+    chmodSync(path, 0o640);
+    for (let round = 0; round < 2; round++) {
+      const store = await open(path);
+      await store.upsertSession(session("s1"));
+      await store.close();
+      expect(statSync(path)).toMatchObject({ uid: 12_345 });
+      expect(statSync(path).mode & 0o777).toBe(0o640);
+    }
+  });
+
+  it("may be named by a link, also to where nothing is yet; its companions are beside the file itself", async () => {
+    const path = newPath();
+    const link = newPath();
+    symlinkSync(path, link);
+    for (const sessionId of ["s1", "s2"]) {
+      if (existsSync(path)) chmodSync(path, 0o644);
+      const store = await open(link);
+      await store.upsertSession(session(sessionId));
+      for (const suffix of ["", "-wal", "-shm"]) expect(statSync(path + suffix).mode & 0o777, suffix).toBe(0o600);
+      expect(existsSync(`${link}-wal`)).toBe(false);
+      await store.close();
+    }
+    const store = await open(path);
+    expect(await store.listSessions({ limit: 5 })).toHaveLength(2);
     await store.close();
   });
 
@@ -242,13 +291,54 @@ describe("a file that is not for us", { timeout: 30_000 }, () => {
     expect(error).toMatchObject({ errorName: "storage", data: { reason: "corrupt" } });
   });
 
-  it("is an error in plain words when it is a folder, or below a file", async () => {
+  it.skipIf(process.platform === "win32")("is refused, unopened and unchanged, when it is a folder, a pipe or a socket, or a link to one", async () => {
+    const directory = newPath();
+    const pipe = newPath();
+    const socket = newPath();
+    mkdirSync(directory);
+    spawnSync("mkfifo", [pipe]);
+    const server = createServer();
+    server.listen(socket);
+    await once(server, "listening");
+    for (const path of [directory, pipe, socket]) {
+      chmodSync(path, 0o755);
+      const link = newPath();
+      symlinkSync(path, link);
+      for (const named of [path, link]) {
+        const refused = { errorName: "storage", data: { reason: "foreign" }, message: expect.stringContaining("a folder or a device") };
+        await expect(open(named)).rejects.toMatchObject(refused);
+      }
+      expect(statSync(path).mode & 0o777).toBe(0o755);
+    }
+    server.close();
+  });
+
+  it("keeps its mode when it is refused", async () => {
     const path = newPath();
-    mkdirSync(path);
-    await expect(open(path)).rejects.toMatchObject({ errorName: "storage", data: { reason: "io" } });
+    writeFileSync(path, "Dear diary, ".repeat(1000));
+    chmodSync(path, 0o644);
+    expect(await refusal(path)).toBe("corrupt");
+    expect(statSync(path).mode & 0o777).toBe(0o644);
+  });
+
+  it("is an error in plain words when it is below a file", async () => {
     const file = newPath();
     writeFileSync(file, "");
-    await expect(open(join(file, "x.db"))).rejects.toMatchObject({ errorName: "storage", data: { reason: "io" } });
+    const told = { errorName: "storage", data: { reason: "io" }, message: "The folder of the session store could not be made" };
+    for (const path of [join(file, "x.db"), join(file, "deep", "er", "x.db")]) await expect(open(path)).rejects.toMatchObject(told);
+  });
+
+  it.runIf(process.platform === "linux")("is an error in plain words when it is where no folder can be made", async () => {
+    // In a process of its own: waiting for ever would be a loop that nothing inside can end.
+    const child = startChild(await bundleChild(folder), ["openOnly", "/proc/nope/deep/x.db", "s1"]);
+    onTestFinished(() => child.kill("SIGKILL"));
+    expect(await child.said("failed")).toContain('"message":"The folder of the session store could not be made"');
+    expect(await child.ended).toBe(1);
+  });
+
+  it.runIf(process.platform === "linux")("is refused when it is a file of the kernel, which says that it is empty and is not", async () => {
+    expect(statSync("/proc/self/stat").size).toBe(0);
+    await expect(open("/proc/self/stat")).rejects.toMatchObject({ errorName: "storage", data: { reason: "corrupt" } });
   });
 });
 

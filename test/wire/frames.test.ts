@@ -183,6 +183,13 @@ describe("a request in flight", () => {
       { jsonrpc: "2.0", method: "$/cancelRequest", params: { id: "7" } },
       { jsonrpc: "2.0", method: "$/cancelRequest", params: { id: "unknown" } },
     ];
+    sidecar.sendRaw(
+      '{"jsonrpc":"2.0","id":99999999999999999901,"method":"agent.session.list"}\n{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":99999999999999999901}}\n',
+    );
+    await sidecar.until(
+      () => sidecar.lines.some((line) => line.startsWith('{"jsonrpc":"2.0","id":99999999999999999901,"error":{"code":-32800')),
+      "the cancelled request",
+    );
     sidecar.sendRaw(frames.map((frame) => `${JSON.stringify(frame)}\n`).join(""));
     expect((await sidecar.reply(7)).error).toMatchObject({ code: -32800, kind: "cancelled" });
     expect((await sidecar.reply("a")).result).toMatchObject({ sessionId: "a" });

@@ -38,7 +38,8 @@ export async function readConfigFile(file: string, source: { cwd: string; env: R
   if (!isLayer(value)) throw errorOn(startOf(document), "expected keys with values (a mapping)");
   const errorAt = (at: readonly string[], reason: string): ConfigError => errorOn(positionOf(document, at), `${at.join(".")}: ${reason}`);
   const warnings: string[] = [];
-  const layer = mapValues(value, (item, at) => filledIn(item, { at, env: source.env, warnings, errorAt }));
+  const fill = (): Layer => mapValues(value, (item, at) => filledIn(item, { at, env: source.env, warnings, errorAt }));
+  const layer = withoutCycle(fill, () => errorOn(startOf(document), "a value holds itself (an alias inside its own anchor)"));
   return { layer, folder: path.dirname(absolute), warnings, errorAt };
 }
 
@@ -46,6 +47,15 @@ export async function readConfigFile(file: string, source: { cwd: string; env: R
 const MOST_BYTES = 4 * 1024 * 1024;
 /** An alias may repeat a value, but not so often that a small file fills the memory. */
 const MOST_ALIASES = 100;
+
+/** An alias inside its own anchor makes a value without end. */
+function withoutCycle<T>(walk: () => T, complaint: () => ConfigError): T {
+  try {
+    return walk();
+  } catch (error) {
+    throw error instanceof RangeError ? complaint() : error;
+  }
+}
 
 async function readText8(absolute: string, file: string): Promise<string> {
   const bytes = await readBytes(absolute, file);

@@ -70,15 +70,16 @@ export class Commits {
     await new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** The same, at once; a database that another process holds is waited for once, for at most `waitMs`. */
+  /** The same, at once; a database that another process holds is waited for, for `waitMs` in all. */
   drainSync(waitMs: number): void {
     this.accepting = false;
     this.lastCall = true;
-    if (this.queue.length === 0) return;
-    this.connection.exec(`PRAGMA busy_timeout = ${waitMs}`);
+    const deadline = performance.now() + waitMs;
     try {
-      // Whatever the outcome, nothing is queued after the first transaction: it takes all, or all of it fails.
-      while (this.queue.length > 0) this.flush();
+      while (this.queue.length > 0) {
+        this.connection.exec(`PRAGMA busy_timeout = ${Math.max(0, Math.ceil(deadline - performance.now()))}`);
+        this.flush();
+      }
     } finally {
       // What comes after this, closing for one, must not wait a second time.
       this.connection.exec("PRAGMA busy_timeout = 0");

@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, closeSync, constants, existsSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { accessSync, chmodSync, closeSync, constants, existsSync, fstatSync, lstatSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { storageFailure } from "../failures.ts";
@@ -13,11 +13,14 @@ import { APPLICATION_ID, migrations, versionOf } from "./migrations.ts";
  * Makes the file and its folder when they are missing, readable by their owner only, and refuses what
  * is neither empty nor a database of ours that we understand: `storage` with reason `corrupt`, `foreign`
  * (devices, pipes and folders too) or `newer`. What is refused is at most read, and never changed.
+ * Resolves with where the file really is: there, behind all links, SQLite keeps its companions.
  */
-export async function prepareFile(path: string, driver: Driver, busyDeadlineMs: number): Promise<void> {
+export async function prepareFile(named: string, driver: Driver, busyDeadlineMs: number): Promise<string> {
+  let path = named;
   try {
-    makeFolder(dirname(path));
-    makeFile(path);
+    makeFolder(dirname(named));
+    makeFile(named);
+    path = realpathSync(named);
     await inspect(path);
     // Said now: SQLite would open what may not be written for reading, and fail much later.
     accessSync(path, constants.R_OK | constants.W_OK);
@@ -35,6 +38,7 @@ export async function prepareFile(path: string, driver: Driver, busyDeadlineMs: 
       }
     });
   }
+  return path;
 }
 
 /**
@@ -45,7 +49,7 @@ export async function prepareFile(path: string, driver: Driver, busyDeadlineMs: 
 export function makePrivate(path: string): void {
   for (const file of [path, `${path}-wal`, `${path}-shm`]) {
     try {
-      const found = statSync(file);
+      const found = lstatSync(file);
       if (found.isFile() && found.uid === process.geteuid?.() && (found.mode & 0o077) !== 0) chmodSync(file, 0o600);
     } catch {
       // Missing, or on a file system that keeps no modes.
