@@ -70,7 +70,7 @@ export const sessionList = method({
 
 export const sessionGet = method({
   name: "agent.session.get",
-  summary: "A session with its messages, oldest first, page by page.",
+  summary: "A session with its messages, oldest first, page by page. A page holds at most `limit` messages, and fewer when they are long (about 4 MiB a page).",
   params: z.object({
     sessionId: Id,
     limit: z.int().min(1).max(1000).optional().describe("100 when left out."),

@@ -2,7 +2,7 @@ import type { AgentSession, ChatMessage, HarnessTrace, StoredMessage, TurnStatus
 import { fail } from "../errors.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { storageFailure, turnExists } from "./failures.ts";
-import { answerMessage, hasContent, hasEnded, type MessageBody, messageId, toChatMessage } from "./messages.ts";
+import { answerMessage, hasContent, hasEnded, type MessageBody, messageId, pageLength, toChatMessage } from "./messages.ts";
 import { merge, Recency } from "./recency.ts";
 import type { Page, SessionFields, SessionFilter, Store, StoreOptions, TraceFilter, TraceRecord, TurnEnd, TurnStart } from "./store.ts";
 import { jsonCopy, wellFormed } from "./text.ts";
@@ -139,25 +139,26 @@ class Memory {
 
   listMessages(sessionId: string, page: { limit: number; cursor?: string | undefined }): Page<StoredMessage> {
     const [afterTurn = 0, afterPosition = 0] = page.cursor === undefined ? [0, -1] : decodeCursor("m", page.cursor);
-    const items: StoredMessage[] = [];
-    let last: number[] = [];
+    const found: { place: number[]; message: StoredMessage }[] = [];
     for (const turn of this.session(sessionId).turns.values()) {
-      if (turn.key < afterTurn) continue;
+      if (turn.key < afterTurn || found.length > page.limit) continue;
       for (const [position, message] of turn.messages.entries()) {
         if (turn.key === afterTurn && position <= afterPosition) continue;
-        if (items.length === page.limit) return { items, nextCursor: encodeCursor("m", last) };
-        last = [turn.key, position];
-        items.push({
+        const stored: StoredMessage = {
           messageId: messageId(turn.turnId, position),
           turnId: turn.turnId,
           turnStatus: turn.status,
           ...jsonCopy(message.body),
           partial: message.partial,
           createdAt: message.createdAt,
-        });
+        };
+        found.push({ place: [turn.key, position], message: stored });
       }
     }
-    return { items, nextCursor: undefined };
+    const length = pageLength(found.slice(0, page.limit).map(({ message }) => JSON.stringify(message).length));
+    const last = found[length - 1];
+    const items = found.slice(0, length).map(({ message }) => message);
+    return { items, nextCursor: found.length > length && last !== undefined ? encodeCursor("m", last.place) : undefined };
   }
 
   history(sessionId: string, turnId: string): ChatMessage[] {

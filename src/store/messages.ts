@@ -15,6 +15,19 @@ export function hasEnded(trace: HarnessTrace): boolean {
   return trace.status !== "running" && trace.errorMessage !== INTERRUPTED_MESSAGE;
 }
 
+/** How many messages of these sizes (in bytes or characters) fit on one page; at least one does. */
+export function pageLength(sizes: readonly number[]): number {
+  let total = 0;
+  const tooMany = sizes.findIndex((size, index) => {
+    total += size;
+    return index > 0 && total > PAGE_SIZE;
+  });
+  return tooMany === -1 ? sizes.length : tooMany;
+}
+
+/** A page stays far below the longest line that a host is likely to accept. */
+const PAGE_SIZE = 4 * 1024 * 1024;
+
 export function messageId(turnId: string, position: number): string {
   return `${turnId}-${position}`;
 }

@@ -424,6 +424,21 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         expect(await store.listMessages("s1", { limit: 10 })).toEqual({ items: [], nextCursor: undefined });
       });
 
+      it("come in shorter pages when they are long, one at least, and none is left out", async () => {
+        await store.upsertSession(session("s1"));
+        const texts = ["a", "b", "c", "d"].map((letter) => letter.repeat(3_000_000));
+        await store.beginTurn(turn("t1", "s1", ...[...texts, "x".repeat(5_000_000), "short"].map((content) => ({ role: "user" as const, content }))));
+        const lengths: number[] = [];
+        let cursor: string | undefined;
+        do {
+          const page = await store.listMessages("s1", { limit: 100, cursor });
+          lengths.push(page.items.length);
+          cursor = page.nextCursor;
+        } while (cursor !== undefined && lengths.length < 10);
+        expect(lengths).toEqual([1, 1, 1, 1, 1, 1]);
+        expect((await store.listMessages("s1", { limit: 100 })).items[0]?.content).toBe(texts[0]);
+      });
+
       it("refuse a cursor that no page gave", async () => {
         await store.upsertSession(session("s1"));
         await wholeTurn(store, "t1", "s1");

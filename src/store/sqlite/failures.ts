@@ -10,6 +10,12 @@ export function asWireError(error: unknown): WireError {
     failure.cause = error;
     return failure;
   }
+  // A row that is not what we wrote: text that is no JSON, or a time that is none.
+  if (error instanceof SyntaxError || error instanceof RangeError) {
+    const failure = storageFailure("corrupt");
+    failure.cause = error;
+    return failure;
+  }
   const fileCode = error instanceof Error && "code" in error && "syscall" in error ? error.code : undefined;
   const failure = fileCode === undefined ? fail("internal") : storageFailure(fileReasons.get(String(fileCode)) ?? "io", { errno: fileCode });
   failure.cause = error;

@@ -2,7 +2,7 @@ import type { ChatMessage, StoredMessage, TurnStatus } from "../../contract/mode
 import { decodeCursor, encodeCursor } from "../cursor.ts";
 import { storageFailure, turnExists } from "../failures.ts";
 import type { MessageBody } from "../messages.ts";
-import { answerMessage, hasContent, INTERRUPTED_MESSAGE, messageId, toChatMessage } from "../messages.ts";
+import { answerMessage, hasContent, INTERRUPTED_MESSAGE, messageId, pageLength, toChatMessage } from "../messages.ts";
 import type { Page, TurnEnd, TurnStart } from "../store.ts";
 import { fromColumn, toColumn, toJson } from "../text.ts";
 import { array, type Connection, number, object, text } from "./connection.ts";
@@ -98,21 +98,25 @@ export class Turns {
 
   messages(sessionId: string, page: { limit: number; cursor?: string | undefined }): Page<StoredMessage> {
     const [turnKey, position] = page.cursor === undefined ? [0, 0] : decodeCursor("m", page.cursor);
-    const rows = this.connection.all(
-      `SELECT turn_id, status, messages.* FROM turns CROSS JOIN messages ON messages.turn_key = turns.turn_key
-       WHERE session_key = ? AND turns.turn_key >= ? AND (turns.turn_key > ? OR position > ?)
-       ORDER BY turns.turn_key, position LIMIT ?`,
-      this.sessions.key(sessionId),
-      turnKey ?? 0,
-      turnKey ?? 0,
-      position ?? 0,
-      page.limit + 1,
-    );
-    const items = rows.slice(0, page.limit);
+    const sessionKey = this.sessions.key(sessionId);
+    const select = (columns: string, limit: number): Row[] =>
+      this.connection.all(
+        `SELECT ${columns} FROM turns CROSS JOIN messages ON messages.turn_key = turns.turn_key
+         WHERE session_key = ? AND turns.turn_key >= ? AND (turns.turn_key > ? OR position > ?)
+         ORDER BY turns.turn_key, position LIMIT ?`,
+        sessionKey,
+        turnKey ?? 0,
+        turnKey ?? 0,
+        position ?? 0,
+        limit,
+      );
+    // Sizes first: SQLite knows them without reading the texts.
+    const sizes = select("octet_length(body) AS size", page.limit + 1).map((row) => number(row, "size"));
+    const items = select("turn_id, status, messages.*", pageLength(sizes.slice(0, page.limit)));
     const last = items.at(-1);
     return {
       items: items.map(toStoredMessage),
-      nextCursor: rows.length > items.length && last !== undefined ? encodeCursor("m", [number(last, "turn_key"), number(last, "position")]) : undefined,
+      nextCursor: sizes.length > items.length && last !== undefined ? encodeCursor("m", [number(last, "turn_key"), number(last, "position")]) : undefined,
     };
   }
 
