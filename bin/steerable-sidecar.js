@@ -108,7 +108,7 @@ function compile(source, filename, places, cacheName) {
 /** V8 refuses what was made under other flags: hosts that pass different ones must not overwrite each other's for ever. */
 function flagsMark() {
   const flags = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].join(" ").trim();
-  return flags === "" ? "" : `-${(checksum(Buffer.from(flags), 0) >>> 0).toString(16)}`;
+  return flags === "" ? "" : `-${(textSum(flags) >>> 0).toString(16)}`;
 }
 
 /** Where the cache goes when the package lies in a folder that we may not write. */
@@ -121,31 +121,26 @@ function readCache(place, cacheName) {
   try {
     const content = fs.readFileSync(place);
     const checked = content.length - 4;
-    if (content.readInt32LE(checked) !== checksum(content.subarray(0, checked), seed(cacheName))) return undefined;
+    if (checked % 4 !== 0 || content.readInt32LE(checked) !== checksum(content.subarray(0, checked), cacheName)) return undefined;
     const namesEnd = content.length - TRAILER_BYTES;
     const dataEnd = namesEnd - content.readInt32LE(namesEnd);
-    return { data: content.subarray(0, dataEnd), chunks: content.toString("latin1", dataEnd, namesEnd).split(" ") };
+    return { data: content.subarray(0, dataEnd), chunks: content.toString("latin1", dataEnd, namesEnd).trimEnd().split(" ") };
   } catch {
     return undefined;
   }
 }
 
-/** A cache that was renamed is as foreign as one that was damaged. */
-function seed(cacheName) {
-  return checksum(Buffer.from(cacheName), 0);
+/** Over words, because bytes would take four times as long. A cache that was renamed is as foreign as one that was damaged. */
+function checksum(data, cacheName) {
+  const words = new Int32Array(data.buffer, data.byteOffset, data.length >> 2);
+  let sum = (textSum(cacheName) + data.length) | 0;
+  for (let index = 0; index < words.length; index++) sum = (Math.imul(sum, 31) + words[index]) | 0;
+  return sum;
 }
 
-/** Over words, because bytes would take four times as long. */
-function checksum(bytes, start) {
-  const count = bytes.length >> 2;
-  let sum = (start + bytes.length) | 0;
-  if (bytes.byteOffset % 4 === 0) {
-    const words = new Int32Array(bytes.buffer, bytes.byteOffset, count);
-    for (let index = 0; index < count; index++) sum = (Math.imul(sum, 31) + words[index]) | 0;
-  } else {
-    for (let at = 0; at < count * 4; at += 4) sum = (Math.imul(sum, 31) + bytes.readInt32LE(at)) | 0;
-  }
-  for (let at = count * 4; at < bytes.length; at++) sum = (Math.imul(sum, 31) + bytes[at]) | 0;
+function textSum(text) {
+  let sum = text.length;
+  for (let index = 0; index < text.length; index++) sum = (Math.imul(sum, 31) + text.charCodeAt(index)) | 0;
   return sum;
 }
 
@@ -179,11 +174,13 @@ function save(bundle) {
   // V8 forgets functions that ran long ago: a cache that shrinks is none that grew.
   if (data.length <= bundle.size) return;
   bundle.size = data.length;
-  const names = Buffer.from([...bundle.holds].join(" "), "latin1");
-  const content = Buffer.concat([data, names, Buffer.alloc(TRAILER_BYTES)]);
-  content.writeInt32LE(names.length, content.length - TRAILER_BYTES);
+  const names = [...bundle.holds].join(" ");
+  // Spaces behind the names, so that the checksum sees whole words.
+  const namesLength = names.length + ((4 - ((data.length + names.length) % 4)) % 4);
+  const content = Buffer.concat([data, Buffer.from(names.padEnd(namesLength), "latin1"), Buffer.alloc(TRAILER_BYTES)]);
+  content.writeInt32LE(namesLength, content.length - TRAILER_BYTES);
   const checked = content.length - 4;
-  content.writeInt32LE(checksum(content.subarray(0, checked), seed(bundle.cacheName)), checked);
+  content.writeInt32LE(checksum(content.subarray(0, checked), bundle.cacheName), checked);
   bundle.places.some((place) => write(place, content));
 }
 

@@ -246,7 +246,7 @@ export class Connection {
   }
 
   #fail(request: Request, error: unknown, reply: Reply): void {
-    if (!(error instanceof WireError)) this.#options.onFault(error, request.method);
+    if (isFault(error)) this.#options.onFault(error instanceof WireError ? (error.cause ?? error) : error, request.method);
     reply(errorFrame(request.key, error instanceof WireError ? error : fail("internal")), request.written());
   }
 
@@ -264,7 +264,7 @@ export class Connection {
     };
     // The standard gives a notification no answer, not even an error; only faults of ours are told.
     run().catch((error: unknown) => {
-      if (!(error instanceof WireError)) this.#options.onFault(error, method);
+      if (isFault(error)) this.#options.onFault(error, method);
     });
   }
 
@@ -352,6 +352,11 @@ function idText(id: unknown, frame: string | undefined): string | undefined {
 function parseMessage(error: unknown): string {
   const position = /position (\d+)/.exec(error instanceof Error ? error.message : "")?.[1];
   return position === undefined ? "The line is not valid JSON" : `The line is not valid JSON (at character ${position})`;
+}
+
+/** An error that says something of us, not of the call. */
+function isFault(error: unknown): boolean {
+  return !(error instanceof WireError) || error.errorName === "internal";
 }
 
 function isPromise(value: unknown): value is Promise<unknown> {

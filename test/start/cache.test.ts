@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, statSync, watch, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, watch, writeFileSync } from "node:fs";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -127,6 +127,16 @@ describe("the code caches", () => {
     expectAnswered(await installation.run({ calls: [LIST_TOOLS], nodeArgs }));
     expect(isUntouched(boot)).toBe(true);
     expect(isUntouched(app)).toBe(true);
+  });
+
+  it("leave no draft where something stands in their place", async () => {
+    const installation = await withCaches();
+    const place = installation.cache("app");
+    rmSync(place);
+    mkdirSync(place);
+    expectAnswered(await installation.run({ calls: [LIST_TOOLS] }));
+    expect(installation.caches()).toHaveLength(2);
+    expect(statSync(installation.cache("app", installation.ownCaches)).isFile()).toBe(true);
   });
 
   it("are done without where nothing can be written", async () => {

@@ -76,7 +76,7 @@ export class Installation {
   caches(folder = this.dist): string[] {
     return readdirSync(folder)
       .filter((name) => !["sidecar.js", "app.js"].includes(name))
-      .sort();
+      .toSorted();
   }
 
   /** The path of the only cache of one of the two files. */

@@ -1,4 +1,4 @@
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { spawnSidecar, startSidecar, temporaryFolder } from "../support/sidecar.ts";
@@ -116,5 +116,28 @@ describe("the database", () => {
     expect((await sidecar.terminal(streamId)).method).toBe("stream.done");
     expect(await sidecar.call("system.ping")).toMatchObject({ status: "degraded", checks: { storage: { status: "error" } } });
     expect(statSync(file).size).toBe(4700);
+  });
+});
+
+describe("a database that is damaged in the middle", () => {
+  it("is told as storage, corrupt, by every call that meets the damage", async () => {
+    const file = join(temporaryFolder(), "sidecar.db");
+    const args = ["--storage-path", file];
+    const first = await startSidecar({ args });
+    const sessions = Array.from({ length: 200 }, (_, index) => ({ sessionId: `s${index}`, stageData: { filler: "x".repeat(3000) } }));
+    await Promise.all(sessions.map((session) => first.call("agent.session.create", session)));
+    await first.call("system.shutdown");
+    await first.exit;
+    const bytes = readFileSync(file);
+    bytes.fill("Z", Math.floor(bytes.length / 3), Math.floor((bytes.length * 2) / 3));
+    writeFileSync(file, bytes);
+    const second = await startSidecar({ args });
+    const replies = await Promise.all([
+      second.request("agent.session.list"),
+      ...sessions.map(({ sessionId }) => second.request("agent.session.get", { sessionId })),
+    ]);
+    const errors = replies.flatMap((reply) => (reply.error === undefined ? [] : [reply.error]));
+    expect(errors.length).toBeGreaterThan(0);
+    for (const error of errors) expect(error).toMatchObject({ code: -32004, kind: "storage", data: { reason: "corrupt" } });
   });
 });

@@ -48,6 +48,18 @@ const fileReasons: ReadonlyMap<string, StorageReason> = new Map([
   ["EDQUOT", "disk_full"],
 ]);
 
+/** SQLite's words for a result code, for errors that one of the drivers throws without it while it steps through rows. */
+const sqliteWords: readonly [RegExp, number][] = [
+  [/^database disk image is malformed$/, 11],
+  [/^file is not a database$/, 26],
+  [/^disk I\/O error$/, 10],
+  [/^database or disk is full$/, 13],
+  [/^database (?:table )?is locked$/, 5],
+  [/^attempt to write a readonly database$/, 8],
+];
+
 function sqliteCodeOf(error: unknown): number | undefined {
-  return error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode : undefined;
+  if (!(error instanceof Error)) return undefined;
+  if ("errcode" in error && typeof error.errcode === "number") return error.errcode;
+  return sqliteWords.find(([words]) => words.test(error.message))?.[1];
 }
