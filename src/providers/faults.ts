@@ -66,7 +66,8 @@ export function waitOf(retryAfter: string | undefined, now: number): number | un
   return ms >= 0 && ms <= LONGEST_WAIT_MS ? ms : undefined;
 }
 
-const LONGEST_WAIT_MS = 60_000;
+/** A day; who asks for more has made a mistake. */
+const LONGEST_WAIT_MS = 86_400_000;
 const LONGEST_MESSAGE = 500;
 /** What undici's parser finds: a connection that closed in the middle of a response, or bytes that are no response. */
 const CUT_OFF = "HPE_INVALID_EOF_STATE";

@@ -7,6 +7,9 @@ export interface RetryRule {
   maxMs: number;
 }
 
+/** Longest Retry-After that is waited for. */
+const LONGEST_WAIT_MS = 60_000;
+
 /**
  * Milliseconds to wait before the next try, or undefined when there should be none.
  *
@@ -15,7 +18,8 @@ export interface RetryRule {
  */
 export function nextTry(failure: Failure, attempt: number, rule: RetryRule, random: () => number): number | undefined {
   if (attempt >= rule.attempts || !isRetryable(failure)) return undefined;
-  if (failure.retryAfterMs !== undefined) return failure.retryAfterMs;
+  // Nobody at a screen waits longer, and asking earlier than told makes it worse: the host is told how long.
+  if (failure.retryAfterMs !== undefined) return failure.retryAfterMs <= LONGEST_WAIT_MS ? failure.retryAfterMs : undefined;
   const step = Math.min(rule.baseMs * 2 ** (attempt - 1), rule.maxMs);
   return Math.round(step * (0.8 + 0.4 * random()));
 }

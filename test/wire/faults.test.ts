@@ -130,6 +130,13 @@ describe("a model server that", () => {
     expect(server.requests).toHaveLength(3);
   });
 
+  it("asks for a longer wait than a minute is not asked again: the host is told how long", async () => {
+    const server = await serve((_request, answer) => answer.respond(429, "come back later", { "retry-after": "120" }));
+    const sidecar = await startSidecar({ env: quick });
+    expect(await ended(sidecar, await ask(sidecar, server.url))).toMatchObject({ params: { kind: "rate_limited", retryAfterMs: 120_000, retryable: true } });
+    expect(server.requests).toHaveLength(1);
+  });
+
   it("goes on for ever is cut off at once when the host cancels, also while it is waited for", async () => {
     const server = await serve(async (request, answer) => {
       if (request.path.startsWith("/silent")) return;
