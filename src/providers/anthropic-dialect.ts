@@ -1,4 +1,5 @@
 import type { Failure } from "../errors.ts";
+import { ThinkingCollector } from "./anthropic-thinking.ts";
 import type { Dialect } from "./dialect.ts";
 import { reportedFailure } from "./faults.ts";
 import { countOf, isJsonObject, type JsonObject, parseJson, textOf } from "./json.ts";
@@ -14,6 +15,7 @@ export class AnthropicDialect implements Dialect {
   readonly isWhole = false;
   readonly #text = new PairKeeper();
   readonly #reasoning = new PairKeeper();
+  readonly #thinking = new ThinkingCollector();
   readonly #calls = new ToolCallAssembler();
   /** Arguments that a block began with: they hold until fragments come. */
   readonly #inputs = new Map<number, JsonObject>();
@@ -78,6 +80,7 @@ export class AnthropicDialect implements Dialect {
   }
 
   #startBlock(index: number, block: JsonObject, out: ModelEvent[]): void {
+    this.#thinking.start(index, block);
     if (block["type"] === "text") this.#say("text", block["text"], out);
     else if (block["type"] === "thinking") this.#say("reasoning", block["thinking"], out);
     else if (block["type"] === "tool_use") {
@@ -88,6 +91,7 @@ export class AnthropicDialect implements Dialect {
   }
 
   #delta(index: number, delta: JsonObject, out: ModelEvent[]): void {
+    this.#thinking.add(index, delta);
     if (delta["type"] === "text_delta") this.#say("text", delta["text"], out);
     else if (delta["type"] === "thinking_delta") this.#say("reasoning", delta["thinking"], out);
     // Tools that the server runs itself have arguments too; only blocks that were opened as calls count.
@@ -135,6 +139,8 @@ export class AnthropicDialect implements Dialect {
     }
     const calls = this.#calls.finish();
     for (const call of calls) out.push({ type: "toolCall", call });
+    const thinking = calls.length > 0 ? this.#thinking.finish() : [];
+    if (thinking.length > 0) out.push({ type: "providerData", data: { anthropic: { thinking } } });
     if (this.#usage !== undefined) {
       const promptTokens = this.#usage.input + this.#usage.cacheCreation + this.#usage.cacheRead;
       const completionTokens = this.#usage.output;

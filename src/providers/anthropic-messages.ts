@@ -1,4 +1,5 @@
 import type { ChatMessage, ContentPart, ToolCall } from "../contract/model.ts";
+import { thinkingIn } from "./anthropic-thinking.ts";
 import { Inexpressible } from "./attempt.ts";
 
 type Block = Record<string, unknown> & { type: string };
@@ -9,8 +10,8 @@ interface Turn {
 
 /**
  * A conversation as the Messages API wants it: the system text apart, tool results in the user's
- * turn, turns that alternate, and no empty text anywhere, which the API refuses.
- * Throws `Inexpressible`.
+ * turn, the signed thinking of an answer in front of it, turns that alternate, and no empty text
+ * anywhere, which the API refuses. Throws `Inexpressible`.
  */
 export function encodeConversation(messages: readonly ChatMessage[]): { system: string | undefined; messages: Turn[] } {
   const system = messages.filter((message) => message.role === "system").map((message) => systemText(message.content));
@@ -29,7 +30,7 @@ function systemText(content: ChatMessage["content"]): string {
     .join("\n");
 }
 
-function encodeMessage({ role, content, toolCalls, toolCallId }: ChatMessage): Turn {
+function encodeMessage({ role, content, toolCalls, toolCallId, providerData }: ChatMessage): Turn {
   const blocks = encodeContent(content);
   if (role === "tool") {
     return {
@@ -37,7 +38,11 @@ function encodeMessage({ role, content, toolCalls, toolCallId }: ChatMessage): T
       content: [{ type: "tool_result", tool_use_id: encodeId(toolCallId ?? ""), ...(blocks.length === 0 ? {} : { content: blocks }) }],
     };
   }
-  if (role === "assistant") return { role, content: [...blocks, ...(toolCalls ?? []).map(encodeCall)] };
+  if (role === "assistant") {
+    const said = [...blocks, ...(toolCalls ?? []).map(encodeCall)];
+    // Thinking that nothing follows is refused.
+    return { role, content: said.length === 0 ? [] : [...thinkingIn(providerData), ...said] };
+  }
   return { role: "user", content: blocks };
 }
 
@@ -78,7 +83,7 @@ function toBase64(percentEncoded: string): string {
   }
 }
 
-/** Turns with nothing in them vanish, neighbours of one role become one, and tool results come first in theirs. */
+/** Turns with nothing in them vanish, neighbours of one role become one, and tool results and thinking come first in theirs. */
 function merge(turns: readonly Turn[]): Turn[] {
   const merged: Turn[] = [];
   for (const turn of turns) {
@@ -87,12 +92,14 @@ function merge(turns: readonly Turn[]): Turn[] {
     if (last?.role === turn.role) last.content.push(...turn.content);
     else merged.push({ role: turn.role, content: [...turn.content] });
   }
-  const isResult = (block: Block) => block.type === "tool_result";
   return merged.map(({ role, content }) => ({
     role,
-    content: [...content.filter(isResult), ...content.filter((block) => !isResult(block))],
+    content: [...content.filter((block) => leading.has(block.type)), ...content.filter((block) => !leading.has(block.type))],
   }));
 }
+
+/** What the API wants at the start of a turn. */
+const leading = new Set(["tool_result", "thinking", "redacted_thinking"]);
 
 /** An answer that the model is to go on with must not end in white space. */
 function trimPrefill(turns: Turn[]): Turn[] {

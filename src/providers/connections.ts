@@ -1,5 +1,6 @@
 import type { Dispatcher } from "undici";
 import Agent from "undici/lib/dispatcher/agent.js";
+import { compileParser } from "./parser.ts";
 
 /**
  * The pooled connections for a way to the model server: directly or through `proxy`.
@@ -12,6 +13,7 @@ export async function connectionsVia(proxy: URL | undefined, connectTimeoutMs: n
   const pooled = pools.get(key);
   if (pooled !== undefined) return pooled;
 
+  compileParser();
   const made = proxy === undefined ? new Agent(options(connectTimeoutMs)) : await openProxy(proxy, connectTimeoutMs);
   // A second caller may have made the same pool while the proxy's module was loading.
   const first = pools.get(key) ?? made;

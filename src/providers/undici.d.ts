@@ -20,3 +20,9 @@ declare module "undici/lib/api/api-connect.js" {
   function connect(this: Dispatcher, request: Dispatcher.ConnectOptions): Promise<Dispatcher.ConnectData>;
   export default connect;
 }
+
+declare module "undici/lib/dispatcher/client-h1.js" {
+  /** Compiles the parser when it is not yet there, then throws when the socket is destroyed. */
+  function connectH1(client: object, socket: { destroyed: boolean }): object;
+  export default connectH1;
+}
