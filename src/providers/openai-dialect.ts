@@ -28,10 +28,12 @@ export class OpenAiDialect implements Dialect {
 
   event({ name, data }: SseEvent, out: ModelEvent[]): boolean {
     if (this.isOver || name === "ping" || data.trim() === "") return false;
-    if (data.startsWith("[DONE]")) {
+    if (data.startsWith(DONE)) {
       this.#finish(out);
       return true;
     }
+    // The connection was cut inside the last word of an answer that is complete.
+    if (this.isWhole && DONE.startsWith(data.trim())) return false;
     const chunk = parseJson(data);
     if (name === "error") {
       this.#fail(reportedFailure(chunk ?? data), out);
@@ -107,6 +109,10 @@ export class OpenAiDialect implements Dialect {
     flush("reasoning", this.#reasoning, out);
     flush("text", this.#text, out);
     const calls: ToolCall[] = this.#calls.finish();
+    if (calls.length === 0 && callReasons.has(this.#reason ?? "")) {
+      // Whoever is told to answer calls, and is given none, waits for ever.
+      return this.#fail({ kind: "malformed_response", message: "The model server announced tool calls, but sent none that name a tool" }, out);
+    }
     for (const call of calls) out.push({ type: "toolCall", call });
     if (this.#usage !== undefined) out.push({ type: "usage", usage: this.#usage });
     out.push({ type: "finish", reason: this.#reason ?? (calls.length > 0 ? "tool_calls" : "stop") });
@@ -117,6 +123,11 @@ export class OpenAiDialect implements Dialect {
     out.push({ type: "failure", failure });
   }
 }
+
+/** Ends an OpenAI stream. */
+const DONE = "[DONE]";
+/** Finish reasons that say that the model waits for tools. */
+const callReasons = new Set(["tool_calls", "function_call"]);
 
 function say(type: "text" | "reasoning", keeper: PairKeeper, delta: string | undefined, out: ModelEvent[]): void {
   if (delta === undefined) return;

@@ -33,11 +33,18 @@ export class ToolCallAssembler {
     this.#size += text.length;
   }
 
-  /** The calls in the order of their indexes. Those without a name name no tool, and are left out. */
+  /** The calls in the order of their indexes, each with an id of its own. Those without a name name no tool, and are left out. */
   finish(): ToolCall[] {
+    const taken = new Set<string>();
     return this.#calls
       .toSorted((a, b) => a.order - b.order)
-      .flatMap(({ id, name, argumentsText }) => (name === undefined ? [] : [{ id: id ?? `call_${randomId()}`, name, ...parseArguments(argumentsText) }]));
+      .flatMap(({ id, name, argumentsText }) => {
+        if (name === undefined) return [];
+        // Two calls with one id could not be answered separately.
+        const own = id === undefined || taken.has(id) ? `call_${randomId()}` : id;
+        taken.add(own);
+        return [{ id: own, name, ...parseArguments(argumentsText) }];
+      });
   }
 
   #find({ index, id, name }: ToolCallFragment): OpenCall | undefined {

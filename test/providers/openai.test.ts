@@ -194,6 +194,29 @@ describe("the answer of openai", () => {
     ]);
   });
 
+  it("is complete although the connection was cut inside [DONE]", async () => {
+    for (const rest of ["data: [", "data: [DO", "data: [DONE"]) {
+      expect((await told([choice({ content: "a" }, "stop"), rest])).at(-1)).toEqual({ type: "finish", reason: "stop" });
+    }
+  });
+
+  it("that announces tool calls but names no tool is malformed: nobody could answer them", async () => {
+    for (const [delta, reason] of [
+      [{ tool_calls: [{ index: 0, id: "a", function: { arguments: "{}" } }] }, "tool_calls"],
+      [{ function_call: { name: "f", arguments: "{}" } }, "function_call"],
+    ] as const) {
+      expect((await told(openaiStream([delta], { finishReason: reason }))).at(-1)).toMatchObject({ type: "failure", failure: { kind: "malformed_response" } });
+    }
+  });
+
+  it("has an id for each of its tool calls, also where the server gave two the same", async () => {
+    const call = (index: number) => ({ index, id: "same", function: { name: "f", arguments: "{}" } });
+    const events = await told(openaiStream([{ tool_calls: [call(0), call(1)] }], { finishReason: "tool_calls" }));
+    const ids = events.flatMap((event) => (event.type === "toolCall" ? [event.call.id] : []));
+    expect(ids).toHaveLength(2);
+    expect(new Set(ids).size).toBe(2);
+  });
+
   it("holds tool calls until they are complete, and sends them before the finish", async () => {
     const call = (index: number, more: object) => ({ tool_calls: [{ index, ...more }] });
     const events = await told(
