@@ -149,7 +149,7 @@ describe("the code caches", () => {
 
 describe("a code cache that is not as it was made", () => {
   const damages: [string, (content: Buffer) => Buffer][] = [
-    // Over the whole file: what V8 made, the names behind it, and both numbers at the end.
+    // Over both copies: what V8 made, the text behind it, and its length.
     ...[0, 5, 17, 40].map((at) => [`a flipped bit in byte ${at}`, flip((content) => at % content.length)] satisfies [string, (content: Buffer) => Buffer]),
     ...[0.1, 0.25, 0.5, 0.75, 0.9].map(
       (part) => [`a flipped bit ${part} in`, flip(({ length }) => Math.floor(part * length))] satisfies [string, (content: Buffer) => Buffer],
