@@ -1,4 +1,5 @@
 import { redactText } from "../redact.ts";
+import { deeperThan } from "../rpc/json.ts";
 import { ToolFailure, type ToolResult } from "./tool.ts";
 
 /**
@@ -37,6 +38,8 @@ function textOfThrown(thrown: unknown): string {
   return "The tool failed without saying why";
 }
 
+/** Levels of a result; the frame around it takes some of the 256 that readers of frames accept. */
+const DEEPEST = 200;
 /** Characters of a message that nobody meant for the caller. */
 const MOST_CHARACTERS = 2000;
 
@@ -71,7 +74,11 @@ function plain(value: unknown): unknown {
   } catch (error) {
     throw new ToolFailure(`The tool returned something that cannot be written as JSON: ${messageOf(error).split("\n", 1)[0]}`);
   }
-  return text === undefined ? undefined : JSON.parse(text);
+  if (text === undefined) return undefined;
+  // Readers have a limit, and V8 versions differ in what they write at all.
+  if (deeperThan(text, DEEPEST))
+    throw new ToolFailure(`The tool returned something that cannot be written as JSON for a host: it nests deeper than ${DEEPEST} levels`);
+  return JSON.parse(text);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

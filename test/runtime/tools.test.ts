@@ -226,7 +226,9 @@ describe("results", () => {
     };
     let deep: unknown[] = [];
     for (let level = 0; level < 200_000; level += 1) deep = [deep];
-    for (const value of [cycle, 1n, { n: 1n }, getter, deep]) {
+    let justTooDeep: unknown[] = [];
+    for (let level = 0; level < 200; level += 1) justTooDeep = [justTooDeep];
+    for (const value of [cycle, 1n, { n: 1n }, getter, deep, justTooDeep]) {
       const result = await returning(value);
       expect(result).toMatchObject({ success: false, needsFollowup: true, data: { durationMs } });
       expect(result.error).toContain("cannot be written as JSON");
