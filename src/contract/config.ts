@@ -38,7 +38,7 @@ export const Config = z.strictObject({
         .max(512 * 1024 * 1024)
         .default(defaults.limits.frameBytes)
         .describe("Longest line accepted, in bytes."),
-      depth: positive.max(10_000).default(defaults.limits.depth).describe("Deepest nesting accepted."),
+      depth: positive.max(10_000).default(defaults.limits.depth).describe("Deepest nesting accepted, the frame itself counted."),
       inFlight: positive.max(1_000_000).default(defaults.limits.inFlight),
       streams: positive.max(1_000_000).default(defaults.limits.streams).describe("Streams open at a time."),
       outboundBytes: positive.min(65_536).default(defaults.limits.outboundBytes),

@@ -6,7 +6,8 @@ export const Id = z
   .string()
   .min(1)
   .max(128)
-  .regex(/^[\w.:@/-]+$/, "use letters, digits and . _ : @ / - only");
+  .regex(/^[\w.:@/-]+$/, "use letters, digits and . _ : @ / - only")
+  .describe("1 to 128 letters, digits and `. _ : @ / -`.");
 export const JsonObject = z.record(z.string(), z.unknown());
 /** A method that needs nothing: absent, null and any object are all fine. */
 export const NoParams = z.object({}).nullish().describe("Nothing; absent, `null` or any object.");

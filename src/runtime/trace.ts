@@ -4,6 +4,9 @@ import type { TraceRecord } from "../store/store.ts";
 
 /** A turn that retries and calls tools stays far below this; a runaway one must not fill the memory. */
 const MOST_EVENTS = 2_000;
+/** Characters of JSON in the payload of one event, and how many are kept of a longer one. */
+const LONGEST_PAYLOAD = 16 * 1024;
+const KEPT_OF_LONG = 1_000;
 
 export interface TraceSubject {
   sessionId?: string | undefined;
@@ -67,7 +70,7 @@ export class TraceRecorder {
       sequence: this.#events.length,
       timestampMs: this.#now(),
       ...(status === undefined ? {} : { status }),
-      ...(payload === undefined ? {} : { payload: redact(payload) as Record<string, unknown> }),
+      ...(payload === undefined ? {} : { payload: bounded(redact(payload) as Record<string, unknown>) }),
     };
     this.#events.push(event);
     this.#onEvent(event);
@@ -118,6 +121,12 @@ export class LiveTraces {
   find(traceId: string): TraceRecord | undefined {
     return this.#live.get(traceId)?.record();
   }
+}
+
+/** A payload that is too long keeps its beginning: a trace tells what happened, it does not carry it. */
+function bounded(payload: Record<string, unknown>): Record<string, unknown> {
+  const text = JSON.stringify(payload);
+  return text.length <= LONGEST_PAYLOAD ? payload : { truncated: true, length: text.length, beginning: text.slice(0, KEPT_OF_LONG) };
 }
 
 function defined(subject: TraceSubject): Partial<HarnessTrace> {
