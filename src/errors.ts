@@ -83,7 +83,7 @@ export const failureTable = {
   truncated: { retryable: true, meaning: "The response stopped before its end; the text so far is kept" },
   timeout: { retryable: false, meaning: "The model server was silent for longer than idleTimeoutMs" },
   invalid_params: { retryable: false, meaning: "The request could not be put into the form of this provider" },
-  storage: { retryable: false, meaning: "The answer could not be stored" },
+  storage: { retryable: false, meaning: "The history of the session could not be read, or the answer could not be stored" },
   budget_exhausted: { retryable: false, meaning: "A budget is used up" },
   internal: { retryable: false, meaning: "Something went wrong inside the sidecar" },
 } as const;

@@ -18,7 +18,7 @@ import type { TraceEvent } from "../contract/model.ts";
 const CHECKPOINT_MS = 500;
 /** Between two tries to store the end of a turn when the store has failed: doubled from the first to the last. Milliseconds. */
 const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 60_000;
+const LAST_RETRY_MS = 5_000;
 
 export interface RunsDependencies {
   models: Models;
@@ -44,6 +44,8 @@ export class Runs {
   readonly #live = new Map<string, Run>();
   /** Ids of streams that are about to be acknowledged. */
   readonly #beginning = new Set<string>();
+  /** Ends of turns that the store has refused so far. */
+  readonly #unstored = new Set<TurnEnd>();
   readonly #turns = new KeyedQueue();
 
   constructor(deps: RunsDependencies) {
@@ -102,13 +104,13 @@ export class Runs {
 
   /** Ends every stream within this call: the terminals are queued, what is to be stored is handed to `store`. */
   stopAllNow(store: Store | undefined): void {
+    const keep = (end: TurnEnd) => store?.endTurn(end).catch((error: unknown) => this.#deps.log.warn({ error }, "a turn could not be stored at exit"));
+    for (const end of this.#unstored) void keep(end);
     for (const run of this.#live.values()) {
       run.abort("interrupted");
       // One that is already ending has handed its end to the store; only its terminal may be missing.
       const outcome = run.outcome ?? { status: "interrupted" };
-      if (run.outcome === undefined) {
-        store?.endTurn(this.#close(run, outcome)).catch((error: unknown) => this.#deps.log.warn({ error }, "a turn could not be stored at exit"));
-      }
+      if (run.outcome === undefined) void keep(this.#close(run, outcome));
       this.#sendTerminal(run, outcome);
       this.#forget(run);
     }
@@ -142,7 +144,12 @@ export class Runs {
       await this.#end(run, await this.#generate(run));
     } catch (error) {
       this.#deps.log.error({ error, streamId: run.streamId }, "a turn failed inside the sidecar");
-      await this.#end(run, { status: "error", failure: { kind: "internal", message: "Something went wrong inside the sidecar" } });
+      // The history could not be read, for example.
+      const isStorage = error instanceof WireError && error.errorName === "storage";
+      const failure: Failure = isStorage
+        ? { kind: "storage", message: error.message }
+        : { kind: "internal", message: "Something went wrong inside the sidecar" };
+      await this.#end(run, { status: "error", failure });
     } finally {
       clearInterval(checkpoints);
     }
@@ -270,10 +277,12 @@ export class Runs {
 
   /** Tries again until it works or the process ends; then the turn counts as interrupted, with the text that was saved on the way. */
   async #storeLater(end: TurnEnd): Promise<void> {
+    this.#unstored.add(end);
     for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(waitMs * 2, LAST_RETRY_MS)) {
       await new Promise((resolve) => setTimeout(resolve, waitMs).unref());
       try {
         await (await this.#deps.store()).endTurn(end);
+        this.#unstored.delete(end);
         return;
       } catch (error) {
         if (error instanceof WireError && error.data?.["reason"] === "closed") return;
