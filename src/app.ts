@@ -11,7 +11,7 @@ import { type ProcessControl, systemMethods } from "./methods/system.ts";
 import { toolMethods } from "./methods/tool.ts";
 import { traceMethods } from "./methods/trace.ts";
 import { loadTools, openStore, providers } from "./registry.ts";
-import type { Call } from "./rpc/connection.ts";
+import type { Call } from "./rpc/request.ts";
 import type { ConfigService } from "./runtime/config.ts";
 import { newId } from "./runtime/ids.ts";
 import { Models } from "./runtime/models.ts";

@@ -7,7 +7,7 @@ import { claimStdio } from "./listeners/claim.ts";
 import { StdioListener } from "./listeners/stdio.ts";
 import { createLog, type Log, stderrSink } from "./log.ts";
 import { Health } from "./methods/health.ts";
-import type { Call } from "./rpc/connection.ts";
+import type { Call } from "./rpc/request.ts";
 import type { ConfigService } from "./runtime/config.ts";
 import { VERSION } from "./version.ts";
 

@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
-import { Connection, type Call, type ConnectionLimits } from "../rpc/connection.ts";
+import { Connection, type ConnectionLimits } from "../rpc/connection.ts";
 import { encodeJson } from "../rpc/json.ts";
+import type { Call } from "../rpc/request.ts";
 import { type ByteSink, FrameWriter, type Lane } from "../rpc/writer.ts";
 import type { StreamSink } from "../runtime/run.ts";
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { type MethodName, methods, type Params, type Result } from "../contract/index.ts";
 import { fail } from "../errors.ts";
-import type { Call } from "../rpc/connection.ts";
+import type { Call } from "../rpc/request.ts";
 import { KeyedQueue } from "../runtime/queue.ts";
 
 /** What a handler knows of its caller. */

@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { fail, WireError, type WireErrorObject } from "../errors.ts";
 import { deeperThan, encodeJson, rawIntegerId } from "./json.ts";
 import { LineSplitter } from "./lines.ts";
+import { type Call, Request } from "./request.ts";
 import type { FrameWriter } from "./writer.ts";
 
 export interface ConnectionLimits {
@@ -11,17 +12,6 @@ export interface ConnectionLimits {
   depth: number;
   /** Requests waiting for their reply; also the longest batch. */
   inFlight: number;
-}
-
-/** A request or notification that has passed the rules of JSON-RPC. */
-export interface Call {
-  readonly method: string;
-  /** An object, or undefined when absent or null. */
-  readonly params: Record<string, unknown> | undefined;
-  /** Aborted when the caller cancels the request, or the connection gives up on it. */
-  readonly signal: AbortSignal;
-  /** Runs once the reply was handed to the operating system; at once for a notification. */
-  afterReply(run: () => void): void;
 }
 
 export interface ConnectionOptions {
@@ -270,60 +260,6 @@ export class Connection {
 
   #tooDeep(): WireError {
     return fail("invalid_request", { reason: "too_deep", limit: this.#limits.depth }, `The frame nests deeper than ${this.#limits.depth} levels`);
-  }
-}
-
-class Request implements Call {
-  readonly key: string;
-  readonly method: string;
-  readonly params: Record<string, unknown> | undefined;
-  onCancel: (() => void) | undefined;
-  /** Made on demand: most requests are done before anybody asks for it. */
-  #controller: AbortController | undefined;
-  #aborted = false;
-  #afterReply: (() => void)[] | undefined;
-  #replied = false;
-
-  constructor(key: string, method: string, params: Record<string, unknown> | undefined) {
-    this.key = key;
-    this.method = method;
-    this.params = params;
-  }
-
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    if (this.#aborted) this.#controller.abort();
-    return this.#controller.signal;
-  }
-
-  interrupt(): void {
-    this.#aborted = true;
-    this.#controller?.abort();
-  }
-
-  cancel(): void {
-    this.interrupt();
-    this.onCancel?.();
-  }
-
-  afterReply(run: () => void): void {
-    // The caller may have been answered already, when it cancelled the request.
-    if (this.#replied) {
-      run();
-      return;
-    }
-    this.#afterReply ??= [];
-    this.#afterReply.push(run);
-  }
-
-  /** Called when the reply is made: what is to run once it was written. */
-  written(): (() => void) | undefined {
-    this.#replied = true;
-    const callbacks = this.#afterReply;
-    if (callbacks === undefined) return undefined;
-    return () => {
-      for (const run of callbacks) run();
-    };
   }
 }
 
