@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { root } from "../support/root.ts";
@@ -216,6 +216,33 @@ describe("a host that goes away", () => {
     await closed;
     closeSync(stdin);
     expect(out).toMatch(/"lifecycle.shutdown","params":\{"reason":"eof"\}\}\n$/);
+  });
+});
+
+describe("a parent that is invisible from the start", () => {
+  it("is not taken for dead: the process goes on until it is told to end", async () => {
+    const pipe = join(temporaryFolder(), "stdin");
+    execFileSync("mkfifo", [pipe]);
+    const stdin = openSync(pipe, "r+");
+    // The shell is gone long before Node has started.
+    const shell = spawn("sh", ["-c", '"$@" <&3 &', "sh", process.execPath, join(root, "bin/steerable-sidecar.js"), "--storage-path", ":memory:"], {
+      stdio: ["ignore", "pipe", "ignore", stdin],
+      env: cleanEnv(),
+    });
+    let out = "";
+    const closed = new Promise((resolve) =>
+      shell.stdout
+        ?.setEncoding("utf8")
+        .on("data", (text: string) => (out += text))
+        .once("end", resolve),
+    );
+    await expect.poll(() => out, { timeout: 10_000 }).toContain("lifecycle.ready");
+    // Longer than it takes to look for the parent twice.
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    writeSync(stdin, '{"jsonrpc":"2.0","id":"still here","method":"system.ping"}\n{"jsonrpc":"2.0","id":"bye","method":"system.shutdown"}\n');
+    await closed;
+    closeSync(stdin);
+    expect(out).toMatch(/"id":"still here","result"[^]*"id":"bye","result":null[^]*"reason":"normal"/);
   });
 });
 

@@ -175,6 +175,17 @@ describe("a model server that", () => {
 });
 
 describe("a call to a model", () => {
+  it("goes through the proxy of the environment, but never to a server on this machine", async () => {
+    const proxy = await serve((_request, answer) => answer.sse(openaiStream(["through the proxy"])));
+    const local = await serve((_request, answer) => answer.sse(openaiStream(["directly"])));
+    const sidecar = await startSidecar({ env: { HTTP_PROXY: proxy.url } });
+    const far = await ask(sidecar, "http://model.invalid/v1");
+    const near = await ask(sidecar, local.url);
+    await Promise.all([ended(sidecar, far), ended(sidecar, near)]);
+    expect([sidecar.text(far), sidecar.text(near)]).toEqual(["through the proxy", "directly"]);
+    expect(proxy.requests.map((request) => request.path)).toEqual(["http://model.invalid/v1/chat/completions"]);
+  });
+
   it("carries key, model, messages, tools and options, to either kind of server", async () => {
     const openai = await serve((_request, answer) => answer.sse(openaiStream(["ok"], { usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 } })));
     const anthropic = await serve((_request, answer) => answer.sse(anthropicStream(["ok"])));
