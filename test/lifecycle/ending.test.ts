@@ -242,7 +242,7 @@ describe("a parent that is invisible from the start", () => {
     writeSync(stdin, '{"jsonrpc":"2.0","id":"still here","method":"system.ping"}\n{"jsonrpc":"2.0","id":"bye","method":"system.shutdown"}\n');
     await closed;
     closeSync(stdin);
-    expect(out).toMatch(/"id":"still here","result"[^]*"id":"bye","result":null[^]*"reason":"normal"/);
+    expect(out).toMatch(/"id":"still here","result"[\s\S]*"id":"bye","result":null[\s\S]*"reason":"normal"/);
   });
 });
 
