@@ -11,6 +11,7 @@
  */
 import { existsSync } from "node:fs";
 import { latency } from "./figures/latency.js";
+import { loop } from "./figures/loop.js";
 import { memory } from "./figures/memory.js";
 import { pings } from "./figures/pings.js";
 import { relay } from "./figures/relay.js";
@@ -21,7 +22,7 @@ import { endAll } from "./peer.js";
 import { bundle } from "./sidecar.js";
 import { table } from "./table.js";
 
-const figures = { startup, pings, relay, latency, memory, sessions };
+const figures = { startup, pings, relay, latency, memory, sessions, loop };
 
 process.exitCode = await main(process.argv.slice(2));
 

@@ -1,5 +1,5 @@
 /** The sidecar that was built, as a host sees it. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Peer } from "./peer.js";
@@ -16,6 +16,16 @@ let databases = 0;
 /** Spawns a sidecar with a database file of its own. */
 export function spawnSidecar() {
   return new Peer([program, "--storage-path", join(folder, `${++databases}.db`)]);
+}
+
+/** A sidecar with a configuration, and a folder for what that needs; `write` gives the text. It is ready. */
+export async function configuredSidecar(write) {
+  const own = join(folder, `config-${++databases}`);
+  mkdirSync(own);
+  writeFileSync(join(own, "config.yaml"), write(own));
+  const sidecar = new Peer([program, "--storage-path", join(own, "sidecar.db"), "--config", join(own, "config.yaml")]);
+  await sidecar.lines(1);
+  return Object.assign(sidecar, { folder: own });
 }
 
 /** The same, once it has said that it is ready. */

@@ -1,6 +1,7 @@
 /** Everything that waits for the first request that needs it: the catalog, the runtime, the store. */
-import type { Config } from "./contract/config.ts";
 import type { TraceEvent } from "./contract/model.ts";
+import { createCustody } from "./custody/create.ts";
+import type { Custody } from "./custody/custody.ts";
 import type { StdioListener } from "./listeners/stdio.ts";
 import type { Log } from "./log.ts";
 import { agentMethods } from "./methods/agent.ts";
@@ -10,17 +11,25 @@ import type { Health } from "./methods/health.ts";
 import { type ProcessControl, systemMethods } from "./methods/system.ts";
 import { toolMethods } from "./methods/tool.ts";
 import { traceMethods } from "./methods/trace.ts";
-import { loadTools, openStore, providers } from "./registry.ts";
+import { loadHostTools, loadMcpServers, loadTools, openStore, providers } from "./registry.ts";
 import type { Call } from "./rpc/request.ts";
+import { Budgets } from "./runtime/budget/budgets.ts";
+import { PromptScales } from "./runtime/budget/prompt-scale.ts";
 import type { ConfigService } from "./runtime/config.ts";
+import { Host } from "./runtime/host.ts";
 import { newId } from "./runtime/ids.ts";
 import { Models } from "./runtime/models.ts";
-import { Runs } from "./runtime/runs.ts";
+import { Gate } from "./runtime/policy/gate.ts";
+import { Grants } from "./runtime/policy/grants.ts";
 import { Sessions } from "./runtime/sessions.ts";
-import { ToolCalls } from "./runtime/tool-calls.ts";
-import { createToolRegistry } from "./runtime/tools.ts";
+import { ToolCalls } from "./runtime/tools/calls.ts";
+import { ConfiguredTools } from "./runtime/tools/configured.ts";
+import { HostTools } from "./runtime/tools/host-tools.ts";
+import { ToolRegistry } from "./runtime/tools/registry.ts";
 import { LiveTraces } from "./runtime/trace.ts";
 import { Traces } from "./runtime/traces.ts";
+import { Compression } from "./runtime/turns/compression.ts";
+import { Runs } from "./runtime/turns/runs.ts";
 import type { Store } from "./store/store.ts";
 
 export interface AppParts {
@@ -35,55 +44,70 @@ export interface AppParts {
 export interface App {
   answer(call: Call): unknown;
   runs: Runs;
+  custody: Custody;
+  budgets: Budgets;
   /** Undefined until something was stored or looked up. */
   store(): Store | undefined;
 }
 
-export async function createApp({ config, env, listener, health, control, log }: AppParts): Promise<App> {
+export async function createApp({ config: settings, env, listener, health, control, log }: AppParts): Promise<App> {
   const now = Date.now;
-  const store = storeOnFirstUse(async () => openStore({ path: config.storagePath(), keepTraces: config.current.trace.keep, now }));
+  const random = Math.random;
+  const config = () => settings.current;
+  const store = storeOnFirstUse(async () => openStore({ path: settings.storagePath(), keepTraces: config().trace.keep, now }));
   const traces = new LiveTraces();
   const onTraceEvent = (event: TraceEvent) => {
-    if (config.current.trace.events) listener.notify("trace.event", event);
+    if (config().trace.events) listener.notify("trace.event", event);
   };
-  const models = new Models(providers, () => config.current, env);
-  const runs = new Runs({
-    models,
-    store: store.open,
-    traces,
-    openSink: (streamId) => listener.openSink(streamId),
-    maxStreams: config.current.limits.streams,
-    onTraceEvent,
-    newId,
-    now,
-    random: Math.random,
+  const base = { store: store.open, config, traces, onTraceEvent, newId, now, random, log };
+
+  const custody = createCustody({ log });
+  const host = new Host(listener, log);
+  const registry = new ToolRegistry();
+  const configured = new ConfiguredTools(registry, {
+    tools: () => loadTools({ config: config(), custody, env, log, now }),
+    source: () => loadMcpServers({ config: config(), custody, env, log, now }, () => registry.recount()),
     log,
   });
-  const registry = createToolRegistry({ tools: await configuredTools(config.current), timeoutMs: config.current.tools.timeoutMs });
-  let toolsChanged = Promise.resolve();
-  config.onChange((current) => {
-    toolsChanged = configuredTools(current).then((tools) => registry.replace(tools, current.tools.timeoutMs));
+  await configured.start(config());
+  settings.onChange((current, previous) => configured.changed(current, previous));
+
+  const models = new Models(providers, config, env);
+  const grants = new Grants(store.open, now);
+  const gate = new Gate(() => config().policy, grants, host, log);
+  const scales = new PromptScales();
+  const budgets = new Budgets({ store: store.open, limits: () => config().budgets, scaleOf: (model) => scales.of(model), now, log });
+  settings.onChange(() => budgets.limitsChanged());
+  const runs = new Runs({
+    ...base,
+    models,
+    budgets,
+    registry,
+    gate,
+    grants,
+    host,
+    openSink: (streamId) => listener.openSink(streamId),
+    maxStreams: config().limits.streams,
   });
+  const compression = new Compression({ ...base, models, budgets, afterTurns: (sessionId, task) => runs.afterTurns(sessionId, task) });
+  const sessions = new Sessions(store.open, newId, (sessionId) => runs.cancelSession(sessionId));
 
   health.connect({
     loadedProviders: () => models.loaded,
     loadedTools: () => registry.count,
     activeTraces: () => traces.size,
+    tools: () => configured.health,
     storage: () => store.current()?.health() ?? store.failure(),
   });
 
   const answer = createDispatch({
-    ...systemMethods(health, config.current.limits, control),
-    ...agentMethods(new Sessions(store.open, newId, (sessionId) => runs.cancelSession(sessionId)), runs, (streamId) => listener.release(streamId)),
-    ...toolMethods(new ToolCalls({ registry, store: store.open, traces, onTraceEvent, newId, now, log })),
+    ...systemMethods(health, config().limits, control, host, custody),
+    ...agentMethods({ sessions, runs, compression, budgets }, (streamId) => listener.release(streamId)),
+    ...toolMethods(new ToolCalls({ ...base, registry }), new HostTools(registry, host, await loadHostTools()), grants),
     ...traceMethods(new Traces(store.open, traces)),
-    ...configMethods(config, () => toolsChanged),
+    ...configMethods(settings, () => configured.applied),
   });
-  return { answer, runs, store: store.current };
-
-  function configuredTools(current: Config) {
-    return loadTools({ enabled: current.tools.builtin, roots: current.tools.roots, now });
-  }
+  return { answer, runs, custody, budgets, store: store.current };
 }
 
 /** Opens the store when it is first asked for; after a failure the next caller tries again. */

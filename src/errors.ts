@@ -19,6 +19,9 @@ export const errorTable = {
   session_not_found: entry(-32004, "invalid_request", 404, false, "No such session"),
   session_closed: entry(-32004, "invalid_request", 409, false, "The session is closed"),
   trace_not_found: entry(-32004, "invalid_request", 404, false, "No such trace"),
+  stream_not_found: entry(-32004, "invalid_request", 404, false, "No such stream is open"),
+  turn_not_found: entry(-32004, "invalid_request", 404, false, "No such turn"),
+  turn_failed: entry(-32005, "turn_failed", 502, false, "The turn failed"),
   overloaded: entry(-32005, "overloaded", 503, true, "Too many requests are in flight"),
   shutting_down: entry(-32005, "transport_closed", 503, false, "The sidecar is shutting down"),
   transport_closed: entry(-32005, "transport_closed", 503, false, "The connection is closed"),
@@ -29,7 +32,7 @@ export const errorTable = {
 export type ErrorName = keyof typeof errorTable;
 
 /** Names whose `data.code` is filled in, because several errors share one code and kind. */
-const named = new Set<ErrorName>(["storage", "session_not_found", "session_closed", "trace_not_found"]);
+const named = new Set<ErrorName>(["storage", "session_not_found", "session_closed", "trace_not_found", "stream_not_found", "turn_not_found"]);
 
 /** What `error` holds in a response frame. */
 export interface WireErrorObject {
@@ -81,10 +84,14 @@ export const failureTable = {
   redirect_refused: { retryable: false, meaning: "The model server redirected to another origin, or too often" },
   malformed_response: { retryable: false, meaning: "The model server sent something that is not the protocol it should speak" },
   truncated: { retryable: true, meaning: "The response stopped before its end; the text so far is kept" },
-  timeout: { retryable: false, meaning: "The model server was silent for longer than idleTimeoutMs" },
+  timeout: { retryable: false, meaning: "The model server was silent for longer than idleTimeoutMs, or one answer took longer than answerTimeoutMs" },
   invalid_params: { retryable: false, meaning: "The request could not be put into the form of this provider" },
   storage: { retryable: false, meaning: "The history of the session could not be read, or the answer could not be stored" },
-  budget_exhausted: { retryable: false, meaning: "A budget is used up" },
+  budget_exhausted: { retryable: false, meaning: "A budget is used up; the message says which limit and by how much" },
+  interrupted: {
+    retryable: false,
+    meaning: "The process ended in the middle of this turn, which was asked for again with its idempotencyKey; what was said and done is kept",
+  },
   internal: { retryable: false, meaning: "Something went wrong inside the sidecar" },
 } as const;
 

@@ -1,8 +1,10 @@
 import { fail } from "./errors.ts";
+import type { Custody } from "./custody/custody.ts";
 import type { StdioListener } from "./listeners/stdio.ts";
 import type { Log } from "./log.ts";
 import type { Health } from "./methods/health.ts";
-import type { Runs } from "./runtime/runs.ts";
+import type { Budgets } from "./runtime/budget/budgets.ts";
+import type { Runs } from "./runtime/turns/runs.ts";
 import type { Store } from "./store/store.ts";
 
 /** What there is to end; parts that were never used are undefined. */
@@ -11,6 +13,8 @@ export interface Ending {
   health: Health;
   log: Log;
   runs(): Runs | undefined;
+  custody(): Custody | undefined;
+  budgets(): Budgets | undefined;
   store(): Store | undefined;
   gracePeriodMs(): number;
   exit(code: number): void;
@@ -124,19 +128,25 @@ export class Lifecycle {
   async #finish(): Promise<void> {
     if (this.#exiting) return;
     this.#exiting = true;
-    const { listener, store, exit } = this.#parts;
+    const { listener, store, custody, budgets, exit } = this.#parts;
     const { reason, code } = this.#cause ?? { reason: "normal", code: OK };
     listener.deafen();
     this.#settleRest(SHUTDOWN);
-    await this.#within(store()?.close() ?? Promise.resolve());
+    // Children are ended while the store is closed: neither waits for the other.
+    const closeStore = async () => {
+      await budgets()?.flush();
+      await store()?.close();
+    };
+    await this.#within(Promise.all([closeStore(), custody()?.close()]));
     listener.notify("lifecycle.shutdown", { reason });
     await this.#within(listener.writer.flushed());
     exit(code);
   }
 
   #immediately(reason: Reason, code: number): void {
-    const { listener, health, store, exit } = this.#parts;
+    const { listener, health, store, custody, exit } = this.#parts;
     if (this.#exiting) {
+      custody()?.closeNow();
       store()?.closeSync();
       exit(this.#cause?.code ?? code);
       return;
@@ -146,6 +156,7 @@ export class Lifecycle {
     health.stopping();
     listener.deafen();
     this.#settleRest([]);
+    custody()?.closeNow();
     store()?.closeSync();
     listener.notify("lifecycle.shutdown", { reason: this.#cause.reason });
     const leave = () => exit(this.#cause?.code ?? code);

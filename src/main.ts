@@ -63,6 +63,8 @@ function start(flags: Flags, stdio: ReturnType<typeof claimStdio>, log: Log, loa
     health,
     log,
     runs: () => app?.runs,
+    custody: () => app?.custody,
+    budgets: () => app?.budgets,
     store: () => app?.store(),
     gracePeriodMs: () => (config?.current.gracePeriodSeconds ?? defaults.gracePeriodSeconds) * 1000,
     exit: (code) => process.exit(code),

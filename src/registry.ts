@@ -1,8 +1,11 @@
 /** The bill of materials: every provider and store there is. Each is loaded on first use. */
+import type { Config } from "./contract/config.ts";
 import { defaults } from "./contract/defaults.ts";
+import type { Custody } from "./custody/custody.ts";
+import type { Log } from "./log.ts";
 import type { ProviderEntry } from "./providers/provider.ts";
 import type { Store, StoreOptions } from "./store/store.ts";
-import type { Tool } from "./tools/tool.ts";
+import type { HostToolMaker, Tool, ToolSource } from "./tools/tool.ts";
 
 export const providers: readonly ProviderEntry[] = [
   {
@@ -32,7 +35,35 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   return (await import("./store/sqlite.ts")).openSqliteStore(options);
 }
 
-export async function loadTools(options: { enabled: readonly string[]; roots: readonly string[]; now(): number }): Promise<Tool[]> {
-  if (options.enabled.length === 0) return [];
-  return (await import("./tools/builtin.ts")).builtinTools(options);
+export interface ToolParts {
+  config: Config;
+  custody: Custody;
+  env: NodeJS.ProcessEnv;
+  log: Log;
+  now(): number;
+}
+
+/** The tools of the configuration: built in, and programs. */
+export async function loadTools({ config: { tools }, custody, env, now }: ToolParts): Promise<Tool[]> {
+  const found: Tool[] = [];
+  if (tools.builtin.length > 0) {
+    const { builtinTools } = await import("./tools/builtin.ts");
+    found.push(...builtinTools({ enabled: tools.builtin, roots: tools.roots, fetch: tools.fetch, custody, env, now }));
+  }
+  if (tools.process.length > 0) {
+    const { processTool } = await import("./tools/process.ts");
+    found.push(...tools.process.map((tool) => processTool(tool, custody, env)));
+  }
+  return found;
+}
+
+/** The MCP servers of the configuration; undefined when there are none. None is started by this. `onChange`: one offers other tools than before. */
+export async function loadMcpServers({ config, custody, env, log, now }: ToolParts, onChange: () => void): Promise<ToolSource | undefined> {
+  if (Object.keys(config.mcpServers).length === 0) return undefined;
+  const { createMcpSources } = await import("./tools/mcp.ts");
+  return createMcpSources(config.mcpServers, { custody, env, log, now, onChange, timeoutMs: config.tools.timeoutMs });
+}
+
+export async function loadHostTools(): Promise<HostToolMaker> {
+  return (await import("./tools/host.ts")).hostTool;
 }

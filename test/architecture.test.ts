@@ -70,7 +70,7 @@ describe("the structure", () => {
   });
 
   it("keeps adapters apart: none imports another, and only the registry loads them", () => {
-    const adapter = /^(?:providers\/(?:openai|anthropic|echo|scripted)|store\/(?:sqlite|memory)|tools\/builtin)\.ts$/;
+    const adapter = /^(?:providers\/(?:openai|anthropic|echo|scripted)|store\/(?:sqlite|memory)|tools\/(?:builtin|host|process|mcp))\.ts$/;
     const found = files.flatMap((file) =>
       importsOf(file)
         .filter((target) => adapter.test(target) && file !== "registry.ts")

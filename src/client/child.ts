@@ -67,6 +67,7 @@ export class Child {
     });
     this.peer = new Peer(child.stdout, child.stdin, {
       onFault: hooks.onFault,
+      onRequest: hooks.onRequest,
       onNotification: (method, params) => {
         if (method === "lifecycle.ready") onReady();
         hooks.onNotification(method, params);

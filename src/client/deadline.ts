@@ -3,11 +3,38 @@ import { aborted, timedOut } from "./error.ts";
 /** Longest delay that a Node timer keeps; a longer one would fire at once. */
 const LONGEST_DELAY_MS = 2_147_483_647;
 
+/** Deadline of a call that names none. */
+const CALL_TIMEOUT_MS = 60_000;
+
+export interface CallOptions {
+  /** Aborted: the request is cancelled at the sidecar and rejects with kind `cancelled`. */
+  signal?: AbortSignal | undefined;
+  /** 60,000 when nothing else is said. It covers the wait for a sidecar that is being restarted. */
+  timeoutMs?: number | undefined;
+}
+
 export interface Limits {
   signal?: AbortSignal | undefined;
   timeoutMs: number;
   /** True for work that nobody waits for: its timer does not keep the host alive. */
   background?: boolean;
+}
+
+/** Throws a RangeError for a deadline out of range. */
+export function limitsOf({ signal, timeoutMs }: CallOptions, fallbackMs = CALL_TIMEOUT_MS): Limits {
+  return { signal, timeoutMs: positive("timeoutMs", timeoutMs, fallbackMs) };
+}
+
+/** What is left of limits that hold since `begun`, on the clock of `performance.now()`. */
+export function since(begun: number, limits: Limits): Limits {
+  return { ...limits, timeoutMs: Math.max(1, limits.timeoutMs - (performance.now() - begun)) };
+}
+
+/** A number of milliseconds or attempts above 0; `Infinity` is fine. */
+export function positive(name: string, value: number | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value !== "number" || !(value > 0)) throw new RangeError(`${name} must be a number above 0`);
+  return value;
 }
 
 /** `setTimeout` that takes any number of milliseconds, `Infinity` included. */

@@ -1,5 +1,6 @@
 import type { NotificationParams } from "../contract/index.ts";
 import type { SidecarError } from "./error.ts";
+import { type ChatToolCall, CollectedCalls } from "./tool-calls.ts";
 
 export type StreamChunk = NotificationParams<"stream.chunk">;
 /** How a stream ended that did not fail. */
@@ -31,6 +32,8 @@ export class Feed {
   /** True once the host wants no more. */
   cancelled = false;
   #text = "";
+  #lastSeq = 0;
+  readonly #calls = new CollectedCalls();
   #outcome: Outcome | undefined;
   #settleOpened: { resolve: (streamId: string) => void; reject: (error: SidecarError) => void } = unsettled;
   #settleEnded: { resolve: (end: StreamEnd) => void; reject: (error: SidecarError) => void } = unsettled;
@@ -58,6 +61,11 @@ export class Feed {
     return this.#text;
   }
 
+  /** All calls of tools so far. */
+  get toolCalls(): ChatToolCall[] {
+    return this.#calls.all;
+  }
+
   get closed(): boolean {
     return this.#outcome !== undefined;
   }
@@ -66,9 +74,21 @@ export class Feed {
     this.#settleOpened.resolve(streamId);
   }
 
+  /** The stream is the same as that of `other`: what came of it so far comes again, in as few chunks as will do. */
+  join(streamId: string, other: Feed): void {
+    const seq = other.#lastSeq;
+    if (other.text !== "") this.push({ streamId, seq, delta: other.text });
+    for (const { result, ...toolCall } of other.toolCalls) {
+      this.push({ streamId, seq, toolCall });
+      if (result !== undefined) this.push({ streamId, seq, toolResult: { ...result, id: toolCall.id, name: toolCall.name } });
+    }
+  }
+
   push(chunk: StreamChunk): void {
     if (this.closed) return;
+    this.#lastSeq = chunk.seq;
     this.#text += chunk.delta ?? "";
+    this.#calls.add(chunk);
     if (this.#dropped) return;
     const reader = this.#readers.shift();
     if (reader === undefined) this.#buffer.push(chunk);

@@ -1,8 +1,11 @@
 import type { LogLevel } from "../contract/defaults.ts";
+import type { NotificationParams } from "../contract/index.ts";
+import { positive } from "./deadline.ts";
+import type { HostOptions } from "./host.ts";
 import { ownProgram } from "./program.ts";
 
 /** All times are milliseconds. */
-export interface SpawnOptions {
+export interface SpawnOptions extends HostOptions {
   /** Program to run. Left out: the sidecar of this package, run by the Node (or Electron) that runs the host. */
   command?: string | undefined;
   /** Arguments that come before those made from the options below. */
@@ -19,6 +22,8 @@ export interface SpawnOptions {
   readyTimeoutMs?: number | undefined;
   /** Gets every line of the sidecar's stderr but the ready marker, also before it is ready. */
   onLog?: ((line: string) => void) | undefined;
+  /** Gets what a stream is waiting for, whenever that changes and every 10 seconds while it does not. */
+  onStatus?: ((status: NotificationParams<"stream.status">) => void) | undefined;
   /** `false`: no pings. */
   health?: HealthOptions | false | undefined;
   /** `false`: a sidecar that ends stays ended. */
@@ -92,13 +97,6 @@ export function settle(options: SpawnOptions): Settings {
       sigkillMs: notNegative("stop.sigkillMs", stop.sigkillMs, 5_000),
     },
   };
-}
-
-/** A number of milliseconds or attempts above 0; `Infinity` is fine. */
-export function positive(name: string, value: number | undefined, fallback: number): number {
-  if (value === undefined) return fallback;
-  if (typeof value !== "number" || !(value > 0)) throw new RangeError(`${name} must be a number above 0`);
-  return value;
 }
 
 function healthPolicy(health: HealthOptions): HealthPolicy {

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import {
+  type CancellationToken,
   CancellationTokenSource,
   ConnectionError,
   createMessageConnection,
@@ -10,6 +11,7 @@ import {
 } from "vscode-jsonrpc/node";
 import { errorTable } from "../errors.ts";
 import { redactText } from "../redact.ts";
+import { Answers, type RequestHandler } from "./answers.ts";
 import { type Limits, limited } from "./deadline.ts";
 import { kindOf, SidecarError, transportClosed } from "./error.ts";
 import { END_OF_INPUT, NewlineMessageReader } from "./reader.ts";
@@ -17,6 +19,7 @@ import { NewlineMessageWriter } from "./writer.ts";
 
 export interface PeerHooks {
   onNotification(method: string, params: Record<string, unknown>): void;
+  onRequest: RequestHandler;
   /** The other side broke the protocol, or a listener of the host threw; nothing is lost but that message. */
   onFault(error: Error): void;
 }
@@ -37,6 +40,7 @@ export class Peer {
   readonly drained: Promise<void>;
   readonly #connection: MessageConnection;
   readonly #writer: NewlineMessageWriter;
+  readonly #answers: Answers;
   #closed: SidecarError | undefined;
   #drain = () => {};
 
@@ -45,6 +49,8 @@ export class Peer {
       this.#drain = resolve;
     });
     this.#writer = new NewlineMessageWriter(output);
+    this.#answers = new Answers(hooks.onRequest);
+    this.#writer.onClose(() => this.#answers.close(transportClosed("The sidecar takes no more answers")));
     const report = (text: string) => hooks.onFault(new Error(redactText(text).slice(0, LONGEST_FAULT)));
     const logger = { error: report, warn: report, info: () => {}, log: () => {} };
     const reader = new NewlineMessageReader(input, { mostAhead: MOST_AHEAD });
@@ -52,7 +58,7 @@ export class Peer {
       messageStrategy: {
         handleMessage: (message, next) => {
           if (message === END_OF_INPUT) return this.#drain();
-          reader.handled();
+          reader.handled(message);
           keepErrorKind(message);
           return next(message);
         },
@@ -60,6 +66,7 @@ export class Peer {
     });
     this.#connection.onError(([error]) => hooks.onFault(error));
     this.#connection.onNotification((method: string, params: unknown) => hooks.onNotification(method, isRecord(params) ? params : {}));
+    this.#connection.onRequest((method: string, params: unknown, token: CancellationToken) => this.#answers.answer(method, params, token));
     this.#connection.listen();
   }
 
@@ -89,12 +96,14 @@ export class Peer {
 
   /** Closes the sidecar's stdin: it ends in order. */
   endInput(): void {
+    this.#answers.close(transportClosed("The input of the sidecar was closed"));
     this.#writer.end();
   }
 
   /** The sidecar is gone: rejects everything pending with `error`, now and from now on. */
   close(error: SidecarError): void {
     this.#closed ??= error;
+    this.#answers.close(error);
     this.#connection.dispose();
     // What a disposed connection had not handled it never will.
     this.#drain();

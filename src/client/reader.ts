@@ -12,6 +12,9 @@ const LONGEST_LINE = 256 * 1024 * 1024;
  */
 export const END_OF_INPUT: Message & { method: string } = Object.freeze({ jsonrpc: "2.0", method: "$/endOfInput" });
 
+/** Tells that the other side has given up on a request of its own. */
+const CANCEL_METHOD = "$/cancelRequest";
+
 /**
  * Reads JSON-RPC messages, one JSON object a line, for vscode-jsonrpc's `createMessageConnection`.
  * A line that is none is reported through `onError`, without its text, and costs nothing else.
@@ -36,7 +39,9 @@ export class NewlineMessageReader extends AbstractMessageReader implements Messa
     this.#mostAhead = mostAhead;
   }
 
-  handled(): void {
+  /** `message`: needed where it may be a cancellation; those are not waited for. */
+  handled(message?: Message): void {
+    if (message !== undefined && !isCounted(message)) return;
     this.#ahead--;
     if (this.#ahead * 2 < this.#mostAhead && this.#input.isPaused()) this.#input.resume();
   }
@@ -78,7 +83,7 @@ export class NewlineMessageReader extends AbstractMessageReader implements Messa
       this.fireError(new Error(`The sidecar sent a line that is not a JSON-RPC message (${line.length} bytes)`));
       return;
     }
-    if (++this.#ahead >= this.#mostAhead) this.#input.pause();
+    if (isCounted(message) && ++this.#ahead >= this.#mostAhead) this.#input.pause();
     try {
       callback(message);
     } catch {
@@ -97,6 +102,11 @@ function parse(line: Buffer): Message | "blank" | undefined {
     return text.trim() === "" ? "blank" : undefined;
   }
   return isMessage(value) && isUtf8(line) ? value : undefined;
+}
+
+/** A connection handles most cancellations while it is given them, and does not say so. */
+function isCounted(message: Message): boolean {
+  return !("method" in message) || message.method !== CANCEL_METHOD;
 }
 
 function isMessage(value: unknown): value is Message {

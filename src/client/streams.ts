@@ -1,4 +1,5 @@
 import { type SidecarError, streamFailure } from "./error.ts";
+import { isRecord } from "./peer.ts";
 import type { Feed, StreamChunk, StreamEnd } from "./feed.ts";
 
 interface Notice {
@@ -8,7 +9,8 @@ interface Notice {
 
 /** The streams that are open, by id: brings each notification to its feed. */
 export class Streams {
-  readonly #feeds = new Map<string, Feed>();
+  /** Mostly one for each: a turn that is asked for again with its `idempotencyKey` while it runs is the same stream. */
+  readonly #feeds = new Map<string, Feed[]>();
   /** Calls whose stream has no id yet. */
   #expected = 0;
   /** What came for streams without a feed while some were expected. */
@@ -25,7 +27,13 @@ export class Streams {
   }
 
   add(streamId: string, feed: Feed): void {
-    this.#feeds.set(streamId, feed);
+    const others = this.#feeds.get(streamId);
+    if (others?.[0] !== undefined) {
+      feed.join(streamId, others[0]);
+      others.push(feed);
+      return;
+    }
+    this.#feeds.set(streamId, [feed]);
     const early = this.#early.get(streamId) ?? [];
     this.#early.delete(streamId);
     for (const notice of early) this.receive(notice.method, notice.params);
@@ -35,28 +43,30 @@ export class Streams {
   receive(method: string, params: Record<string, unknown>): void {
     const { streamId } = params;
     if (typeof streamId !== "string" || !method.startsWith("stream.")) return;
-    const feed = this.#feeds.get(streamId);
-    if (feed !== undefined) this.#deliver(feed, streamId, method, params);
+    const feeds = this.#feeds.get(streamId);
+    if (feeds !== undefined) this.#deliver(feeds, streamId, method, params);
     else if (this.#expected > 0) this.#keep(streamId, { method, params });
   }
 
   /** The sidecar is gone, and its streams with it. */
   loseAll(error: SidecarError): void {
-    const feeds = [...this.#feeds.values()];
+    const feeds = [...this.#feeds.values()].flat();
     this.#feeds.clear();
     this.#early.clear();
     for (const feed of feeds) feed.lose(error);
   }
 
-  #deliver(feed: Feed, streamId: string, method: string, params: Record<string, unknown>): void {
+  #deliver(feeds: readonly Feed[], streamId: string, method: string, params: Record<string, unknown>): void {
     if (method === "stream.chunk") {
-      if (isChunk(params)) feed.push(params);
+      if (isChunk(params)) for (const feed of feeds) feed.push(params);
       return;
     }
     if (method !== "stream.done" && method !== "stream.error") return;
     this.#feeds.delete(streamId);
-    if (method === "stream.error") feed.fail(streamFailure(params));
-    else feed.finish(streamEnd(params));
+    for (const feed of feeds) {
+      if (method === "stream.error") feed.fail(streamFailure(params));
+      else feed.finish(streamEnd(params));
+    }
   }
 
   #keep(streamId: string, notice: Notice): void {
@@ -68,7 +78,8 @@ export class Streams {
 
 /** What iterating rests on is checked; the rest is as the sidecar's own contract has it. */
 function isChunk(params: Record<string, unknown>): params is StreamChunk {
-  return typeof params["delta"] === "string" || params["delta"] === undefined;
+  const { delta, toolCall, toolResult } = params;
+  return (delta === undefined || typeof delta === "string") && [toolCall, toolResult].every((part) => part === undefined || isRecord(part));
 }
 
 function streamEnd(params: Record<string, unknown>): StreamEnd {

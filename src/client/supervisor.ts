@@ -1,6 +1,6 @@
 import { Child, type ChildHooks, type Exit } from "./child.ts";
 import { after, type Limits, limited } from "./deadline.ts";
-import { type SidecarError, transportClosed } from "./error.ts";
+import { SidecarError, transportClosed } from "./error.ts";
 import { Health } from "./health.ts";
 import type { Settings } from "./options.ts";
 import type { Peer } from "./peer.ts";
@@ -19,6 +19,8 @@ export interface SupervisorHooks extends ChildHooks {
   /** `attempt` counts the restarts in a row, from 1. */
   onRestart(restart: { attempt: number; delayMs: number }): void;
   onReady(ready: { pid: number; attempt: number }): void;
+  /** Comes before anything else that is sent to a process. */
+  introduce(peer: Peer, timeoutMs: number): Promise<void>;
 }
 
 /** Keeps one sidecar running: starts it, watches it, starts it again, stops it. */
@@ -27,6 +29,8 @@ export class Supervisor {
   readonly #hooks: SupervisorHooks;
   #child: Child | undefined;
   #health: Health | undefined;
+  /** Whether `#child` takes requests of the host. */
+  #open = false;
   /** True once the first start has succeeded. */
   #started = false;
   /** Restarts in a row. */
@@ -51,13 +55,21 @@ export class Supervisor {
 
   /** Starts the first process. It is not tried again: who cannot start once has a reason to be told. */
   async start(): Promise<void> {
-    await this.#launch().ready;
+    const child = this.#launch();
+    await child.ready;
+    try {
+      await this.#hooks.introduce(child.peer, this.#settings.launch.readyTimeoutMs);
+    } catch (error) {
+      child.kill("SIGKILL");
+      throw error;
+    }
+    this.#up(child);
   }
 
   /** The sidecar that takes requests; while it is being restarted, the next one. */
   peer(what: string, limits: Limits): Peer | Promise<Peer> {
     const child = this.#child;
-    if (this.#over === undefined && child?.readyAt !== undefined && child.exit === undefined) return child.peer;
+    if (this.#over === undefined && child !== undefined && this.#open && child.exit === undefined) return child.peer;
     let waiter: { resolve: (peer: Peer) => void; reject: (error: SidecarError) => void } | undefined;
     const begin = () =>
       new Promise<Peer>((resolve, reject) => {
@@ -96,17 +108,36 @@ export class Supervisor {
     const child = new Child(this.#settings.launch, this.#hooks);
     this.#child = child;
     this.#unresponsive = false;
-    child.ready.then(
-      () => this.#up(child),
-      () => undefined,
-    );
     void child.gone.then((exit) => this.#gone(child, exit));
     return child;
+  }
+
+  /** A process of a restart: what goes wrong with it shows in its end, or as a fault. */
+  async #welcome(child: Child): Promise<void> {
+    try {
+      await child.ready;
+    } catch {
+      // `gone` says how it ended, and decides what comes next.
+      return;
+    }
+    try {
+      await this.#hooks.introduce(child.peer, this.#settings.launch.readyTimeoutMs);
+    } catch (error) {
+      if (child.exit !== undefined || this.#stopping !== undefined) return;
+      this.#hooks.onFault(error instanceof Error ? error : new Error("The sidecar could not be introduced to its host"));
+      // Silent from the start; it is ended like one that is never ready.
+      if (error instanceof SidecarError && error.kind === "timeout") {
+        child.kill("SIGKILL");
+        return;
+      }
+    }
+    this.#up(child);
   }
 
   #up(child: Child): void {
     if (child.exit !== undefined || this.#stopping !== undefined) return;
     this.#started = true;
+    this.#open = true;
     const { health } = this.#settings;
     if (health !== undefined) {
       const ping = (timeoutMs: number) => child.peer.request("system.ping", undefined, { timeoutMs, background: true });
@@ -124,6 +155,7 @@ export class Supervisor {
   #gone(child: Child, exit: Exit): void {
     this.#health?.stop();
     this.#child = undefined;
+    this.#open = false;
     this.#lastExit = exit;
     const reason = this.#stopping !== undefined || this.#leaving ? "stopped" : this.#unresponsive ? "unresponsive" : "unexpected";
     const error = transportClosed(`The sidecar ended (${exit.signal ?? `code ${exit.code}`})`, { exitCode: exit.code, signal: exit.signal });
@@ -152,7 +184,7 @@ export class Supervisor {
 
   #restart(): void {
     try {
-      this.#launch();
+      void this.#welcome(this.#launch());
     } catch (error) {
       // The system had no process to give; it may have one later.
       const delayMs = this.#nextDelay(undefined);

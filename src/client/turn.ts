@@ -1,10 +1,10 @@
 import type { CallParams } from "../contract/index.ts";
 import { errorTable } from "../errors.ts";
-import { after, type Limits } from "./deadline.ts";
+import { after, type CallOptions, type Limits, limited, limitsOf, since } from "./deadline.ts";
 import { SidecarError, transportClosed } from "./error.ts";
 import { Feed } from "./feed.ts";
 import { isRecord, type Peer } from "./peer.ts";
-import { ChatStream } from "./stream.ts";
+import { ChatStream, type SteerContent } from "./stream.ts";
 import type { Streams } from "./streams.ts";
 
 /** How long the sidecar may take to end a stream that was cancelled; then it ends here without it. */
@@ -31,7 +31,7 @@ export function startTurn(
     stopIt();
   };
 
-  const run = async () => {
+  const run = async (): Promise<{ peer: Peer; streamId: string }> => {
     const startLimits = { signal: start.signal, timeoutMs: limits.timeoutMs };
     const peer = await connect(startLimits);
     streams.expect();
@@ -47,6 +47,7 @@ export function startTurn(
       streams.add(streamId, feed);
       // The signal may have come between the reply and this line.
       if (feed.cancelled && !feed.closed) stopIt();
+      return { peer, streamId };
     } finally {
       streams.expectLess();
     }
@@ -56,8 +57,17 @@ export function startTurn(
   const release = () => signal?.removeEventListener("abort", cancel);
   feed.ended.then(release, release);
   if (signal?.aborted) cancel();
-  run().catch((error: unknown) => feed.lose(error instanceof SidecarError ? error : transportClosed("The stream could not be started")));
-  return new ChatStream(feed, cancel);
+  const started = run();
+  started.catch((error: unknown) => feed.lose(error instanceof SidecarError ? error : transportClosed("The stream could not be started")));
+
+  const steer = async (content: SteerContent, options: CallOptions): Promise<void> => {
+    const begun = performance.now();
+    const steerLimits = limitsOf(options);
+    const { peer, streamId } = await limited("agent.chat.steer", steerLimits, () => started);
+    const steering: CallParams<"agent.chat.steer"> = { streamId, content };
+    await peer.request("agent.chat.steer", steering, since(begun, steerLimits));
+  };
+  return new ChatStream(feed, { cancel, steer });
 }
 
 /** Best effort: the terminal is what counts. */

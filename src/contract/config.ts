@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { defaults, LOG_LEVELS, PROTOCOL_VERSION } from "./defaults.ts";
 import { method } from "./define.ts";
-import { JsonObject, NoParams } from "./model.ts";
+import { Budget, JsonObject, NoParams, ToolMode } from "./model.ts";
 
 const positive = z.int().min(1);
 const milliseconds = z.int().min(1).max(2_147_483_647);
@@ -20,12 +20,63 @@ const Provider = z.strictObject({
     .default(defaults.provider.idleTimeoutMs)
     .describe("Milliseconds of silence from the model server before the turn fails; comments and pings do not count as a sign of life."),
   connectTimeoutMs: milliseconds.default(defaults.provider.connectTimeoutMs),
+  answerTimeoutMs: milliseconds.default(defaults.provider.answerTimeoutMs).describe("Milliseconds that one answer may take from its first token to its end."),
   retry: Retry.prefault({}),
 });
 
 const Scripted = z.strictObject({
   script: z.string().optional().describe("Path of the JSON file to play."),
 });
+
+const ProcessTool = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[\w-]{1,64}$/, "use 1 to 64 letters, digits, _ and -")
+    .describe("Unique among all tools."),
+  description: z.string().default("").describe("For the model: what the tool does."),
+  parameters: JsonObject.default({ type: "object" }).describe("JSON Schema of the arguments."),
+  mode: ToolMode.optional().describe("Derived from the name when left out."),
+  command: z.array(z.string()).min(1).describe("The program and its arguments; no shell is involved. The call's arguments come as JSON on its stdin."),
+  cwd: z.string().min(1).optional().describe("Working directory; the folder of the file when left out."),
+  timeoutMs: milliseconds.optional().describe("Deadline of one call; `tools.timeoutMs` when left out."),
+  env: z
+    .array(z.string())
+    .default(["PATH", "HOME"])
+    .describe("Names of the environment variables that it may see; nothing else of the sidecar's environment reaches it."),
+});
+export type ProcessTool = z.output<typeof ProcessTool>;
+
+const strings = z.record(z.string(), z.string());
+
+const McpServer = z
+  .strictObject({
+    type: z.enum(["stdio", "http", "sse"]).optional().describe("`stdio` where there is a `command`, else `http`."),
+    command: z.string().min(1).optional().describe("The program of a stdio server."),
+    args: z.array(z.string()).default([]).describe("Its arguments."),
+    env: strings.default({}).describe("Added to the few variables that a program needs to run (`PATH`, `HOME` and the like)."),
+    cwd: z.string().min(1).optional().describe("Working directory; the folder of the file when left out."),
+    url: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe("Address of an `http` or `sse` server."),
+    headers: strings.default({}).describe("Sent with every request to an `http` or `sse` server."),
+    timeoutMs: milliseconds.optional().describe("Deadline of one call, progress messages or not; `tools.timeoutMs` when left out."),
+    startTimeoutMs: milliseconds.default(30_000).describe("Deadline of starting the server and asking it for its tools."),
+  })
+  .refine((server) => (server.command === undefined) !== (server.url === undefined), { message: "needs either a command or a url" })
+  .refine((server) => server.type === undefined || (server.type === "stdio") === (server.command !== undefined), {
+    path: ["type"],
+    message: "does not go with the command or url",
+  });
+export type McpServer = z.output<typeof McpServer>;
+
+const Decision = z.enum(["allow", "ask", "deny"]);
+
+const Price = z.strictObject({
+  inputPerMTok: z.number().min(0).describe("US dollars for a million prompt tokens."),
+  outputPerMTok: z.number().min(0).describe("US dollars for a million answer tokens."),
+});
+export type Price = z.output<typeof Price>;
 
 /** The configuration file, what `config.get` shows and what `config.set` takes parts of. */
 export const Config = z.strictObject({
@@ -55,11 +106,64 @@ export const Config = z.strictObject({
   tools: z
     .strictObject({
       builtin: z
-        .array(z.enum(["read_file", "list_directory", "get_time"]))
+        .array(z.enum(["read_file", "list_directory", "get_time", "write_file", "edit_file", "search_files", "run_command", "fetch_url"]))
         .default([])
         .describe("Built-in tools to switch on."),
-      roots: z.array(z.string().min(1)).default([]).describe("Folders that file tools may see."),
-      timeoutMs: milliseconds.default(defaults.tools.timeoutMs).describe("Deadline of one call."),
+      roots: z.array(z.string().min(1)).default([]).describe("Folders that file tools may see; the first is where `run_command` starts."),
+      timeoutMs: milliseconds.default(defaults.tools.timeoutMs).describe("Deadline of one call, where the tool has none of its own."),
+      parallel: positive.max(256).default(defaults.tools.parallel).describe("Calls of one step that run side by side, when all only read."),
+      process: z
+        .array(ProcessTool)
+        .default([])
+        .refine((tools) => new Set(tools.map(({ name }) => name)).size === tools.length, { message: "two tools have one name" })
+        .describe("Programs that are tools."),
+      fetch: z
+        .strictObject({
+          allowPrivate: z.boolean().default(false).describe("Let `fetch_url` reach addresses that are not public: this machine, the local network."),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  mcpServers: z
+    .record(z.string().regex(/^[\w-]{1,64}$/, "use 1 to 64 letters, digits, _ and -"), McpServer)
+    .default({})
+    .describe("MCP servers, by name. Their tools are named `mcp__<server>__<tool>`."),
+  policy: z
+    .strictObject({
+      modes: z
+        .strictObject({
+          read: Decision.default(defaults.policy.modes.read),
+          safe_write: Decision.default(defaults.policy.modes.safe_write),
+          destructive: Decision.default(defaults.policy.modes.destructive),
+          other: Decision.default(defaults.policy.modes.other),
+        })
+        .prefault({})
+        .describe("What happens when a model calls a tool of this mode."),
+      tools: z
+        .record(z.string(), Decision)
+        .default({})
+        .describe(
+          "The same for single tools, by name or, ending in `*`, for all that begin so. Goes before `modes`, but a dangerous command is still asked about.",
+        ),
+      approvalTimeoutMs: milliseconds.default(defaults.policy.approvalTimeoutMs).describe("How long the host may take to answer `approval.request`."),
+    })
+    .prefault({}),
+  budgets: z
+    .strictObject({
+      turn: Budget.extend({ maxSteps: z.int().min(0).default(defaults.budgets.turn.maxSteps).describe("Model calls.") })
+        .prefault({})
+        .describe("Of each turn that does not say otherwise."),
+      session: Budget.default({}).describe("Of all turns of a session together."),
+      process: Budget.default({}).describe("Of all turns together, those of earlier runs on the same database included."),
+    })
+    .prefault({}),
+  prices: z.record(z.string(), Price).default({}).describe("Prices of models, by name; they go before the built-in ones."),
+  compaction: z
+    .strictObject({
+      auto: z.boolean().default(defaults.compaction.auto).describe("Summarize the older part of a session when it grows too long for the model."),
+      share: z.number().min(0.1).max(0.95).default(defaults.compaction.share).describe("Of the model's window: beyond it the history is summarized."),
+      keepTurns: z.int().min(0).max(1000).default(defaults.compaction.keepTurns).describe("Turns at the end that stay as they are."),
+      windows: z.record(z.string(), positive).default({}).describe("Windows of models in tokens, by name; they go before the built-in ones."),
     })
     .prefault({}),
   trace: z
@@ -76,6 +180,9 @@ export const startOnlyKeys = ["storagePath", "limits"] as const;
 
 /** Keys that hold a path or a list of paths: relative to the file when they stand in one, else to the working directory. */
 export const pathKeys = ["storagePath", "tools.roots", "providers.scripted.script"] as const;
+
+/** Lists or maps of entries whose `cwd` is such a path, and that folder itself when it is left out. */
+export const cwdKeys = ["tools.process", "mcpServers"] as const;
 
 export const get = method({
   name: "config.get",

@@ -28,9 +28,19 @@ export const defaults = {
     /** Milliseconds without data from a model server before the turn fails. */
     idleTimeoutMs: 120_000,
     connectTimeoutMs: 10_000,
+    /** Longest answer of one model call, from its first token to its end. */
+    answerTimeoutMs: 3_600_000,
     retry: { attempts: 3, baseMs: 500, maxMs: 8_000 },
   },
   baseUrl: { openai: "https://api.openai.com/v1", anthropic: "https://api.anthropic.com" },
-  tools: { timeoutMs: 60_000 },
+  tools: {
+    /** Deadline of one call. */
+    timeoutMs: 60_000,
+    /** Calls of one step that run side by side. */
+    parallel: 16,
+  },
+  policy: { modes: { read: "allow", safe_write: "allow", destructive: "ask", other: "ask" }, approvalTimeoutMs: 60_000 },
+  budgets: { turn: { maxSteps: 50 } },
+  compaction: { auto: true, share: 0.8, keepTurns: 2 },
   trace: { events: false, keep: 10_000 },
 } as const;

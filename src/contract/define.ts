@@ -24,6 +24,16 @@ export interface NotificationEntry<P extends z.ZodType = z.ZodType> {
   example: { params: z.input<P> };
 }
 
+/** A request of the sidecar to the host. */
+export interface HostRequestEntry<P extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType> {
+  name: string;
+  summary: string;
+  params: P;
+  /** What the host answers. */
+  result: R;
+  example: { params: z.input<P>; result: z.input<R> };
+}
+
 /** Errors that any request can meet; entries list only what comes on top. */
 export const universalErrors = [
   "parse",
@@ -43,5 +53,11 @@ export function method<const N extends string, P extends z.ZodType, R extends z.
 }
 
 export function notification<const N extends string, P extends z.ZodType>(entry: NotificationEntry<P> & { name: N }): NotificationEntry<P> & { name: N } {
+  return entry;
+}
+
+export function hostRequest<const N extends string, P extends z.ZodType, R extends z.ZodType>(
+  entry: HostRequestEntry<P, R> & { name: N },
+): HostRequestEntry<P, R> & { name: N } {
   return entry;
 }

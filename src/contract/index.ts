@@ -9,6 +9,8 @@ import * as trace from "./trace.ts";
 export const methods = {
   "system.ping": system.ping,
   "system.info": system.info,
+  "system.initialize": system.initialize,
+  "system.children": system.children,
   "system.shutdown": system.shutdown,
   "system.shutdown_now": system.shutdownNow,
   "agent.session.create": agent.sessionCreate,
@@ -17,10 +19,20 @@ export const methods = {
   "agent.session.get": agent.sessionGet,
   "agent.session.close": agent.sessionClose,
   "agent.session.delete": agent.sessionDelete,
+  "agent.session.fork": agent.sessionFork,
+  "agent.session.compress": agent.sessionCompress,
   "agent.chat.stream": agent.chatStream,
+  "agent.chat.complete": agent.chatComplete,
+  "agent.chat.steer": agent.chatSteer,
   "agent.chat.cancel": agent.chatCancel,
+  "agent.budget.get": agent.budgetGet,
+  "agent.budget.reset": agent.budgetReset,
   "tool.list": tool.list,
   "tool.invoke": tool.invoke,
+  "tool.register": tool.register,
+  "tool.unregister": tool.unregister,
+  "tool.grants": tool.grants,
+  "tool.revoke": tool.revoke,
   "trace.fetch": trace.fetch,
   "trace.list": trace.list,
   "config.get": config.get,
@@ -33,8 +45,15 @@ export const notifications = {
   "stream.chunk": agent.chunk,
   "stream.done": agent.done,
   "stream.error": agent.error,
+  "stream.status": agent.status,
   "trace.event": trace.event,
   "$/cancelRequest": system.cancelRequest,
+} as const;
+
+/** What the sidecar asks the host for. */
+export const hostRequests = {
+  "tool.invoke": tool.invokeOnHost,
+  "approval.request": tool.approvalRequest,
 } as const;
 
 export type MethodName = keyof typeof methods;
@@ -46,3 +65,7 @@ export type Params<M extends MethodName> = z.output<(typeof methods)[M]["params"
 export type CallParams<M extends MethodName> = z.input<(typeof methods)[M]["params"]>;
 export type Result<M extends MethodName> = z.output<(typeof methods)[M]["result"]>;
 export type NotificationParams<N extends NotificationName> = z.output<(typeof notifications)[N]["params"]>;
+
+export type HostRequestName = keyof typeof hostRequests;
+export type HostRequestParams<R extends HostRequestName> = z.output<(typeof hostRequests)[R]["params"]>;
+export type HostRequestResult<R extends HostRequestName> = z.output<(typeof hostRequests)[R]["result"]>;

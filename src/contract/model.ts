@@ -76,6 +76,34 @@ export const Usage = z
   .describe("Tokens as the model server counted them.");
 export type Usage = z.output<typeof Usage>;
 
+/** What one scope may use; a limit that is left out does not hold. */
+export const Budget = z
+  .strictObject({
+    maxTokens: z.int().min(0).optional().describe("Prompt and answer tokens of all model calls together."),
+    maxSteps: z.int().min(0).optional().describe("Model calls."),
+    maxToolCalls: z.int().min(0).optional().describe("Calls of tools that the sidecar runs."),
+    maxCostUsd: z.number().min(0).optional().describe("US dollars. Needs a price for the model: built in, or from `prices` of the configuration."),
+    maxWallMs: z.int().min(0).max(2_147_483_647).optional().describe("Milliseconds from the beginning of a turn to its end, summed up over turns."),
+  })
+  .describe("Limits. One is exhausted when more than it would be used: what is exactly used up is fine.");
+export type Budget = z.output<typeof Budget>;
+
+export const Spending = z
+  .object({
+    tokens: z.int().min(0),
+    steps: z.int().min(0),
+    toolCalls: z.int().min(0),
+    costUsd: z.number().min(0),
+    wallMs: z.int().min(0),
+  })
+  .describe("What was used so far; of a model call that is running, what was reserved for it.");
+export type Spending = z.output<typeof Spending>;
+
+export const ToolMode = z
+  .enum(["read", "safe_write", "destructive", "other"])
+  .describe("What a tool may do: only look, change something that can be put right again, destroy something, or nobody knows.");
+export type ToolMode = z.output<typeof ToolMode>;
+
 const failureKinds = Object.keys(failureTable) as [FailureKind, ...FailureKind[]];
 export const FailureKindSchema = z.enum(failureKinds).describe("Why a stream failed; the table of kinds says what each means.");
 
@@ -110,8 +138,16 @@ export const StoredMessage = z
     reasoning: z.string().optional().describe("What the model said before its answer."),
     toolCalls: z.array(ToolCall).optional(),
     toolCallId: z.string().optional(),
+    result: z
+      .lazy(() => ToolResult)
+      .optional()
+      .describe("Tool messages of turns with an `idempotencyKey`: the whole result, of which `content` is what the model was given."),
     providerData: ProviderData.optional(),
     partial: z.boolean().describe("True where the text stops before the model was done."),
+    outcomeUnknown: z
+      .boolean()
+      .optional()
+      .describe("Tool messages: true when the process ended while the call was running. It may or may not have had its effect, and was not repeated."),
     createdAt: z.iso.datetime(),
   })
   .describe("A message as the store keeps it.");
@@ -165,13 +201,22 @@ export const TraceEvent = z.object({
 });
 export type TraceEvent = z.output<typeof TraceEvent>;
 
+export const ToolFailureKind = z
+  .enum(["policy_denied", "timeout", "cancelled", "invalid_params", "repeated_call", "unavailable", "outcome_unknown", "tool_failed"])
+  .describe(
+    "Why it failed, for programs. `unavailable`: whoever runs the tool (host, MCP server, program) cannot be reached; `repeated_call`: the same call was made too often in this turn.",
+  );
+export type ToolFailureKind = z.output<typeof ToolFailureKind>;
+
 export const ToolResult = z
   .looseObject({
     success: z.boolean().describe("Whether the tool did what it was asked for."),
-    terminal: z.boolean().optional().describe("True when the tool says that nothing more is to be done."),
+    terminal: z.boolean().optional().describe("True when the tool says that nothing more is to be done: a turn ends with it."),
     needsFollowup: z.boolean().optional().describe("True when the tool itself failed and the caller should react."),
     message: z.string().optional().describe("The tool's own words."),
     error: z.string().optional().describe("Why it failed, for people and models."),
+    kind: ToolFailureKind.optional(),
+    outcomeUnknown: z.boolean().optional().describe("True when nobody can tell whether the call had its effect; it was not repeated."),
     data: z
       .looseObject({ durationMs: z.int().min(0).optional() })
       .optional()

@@ -20,7 +20,9 @@ export const Health = z
     loadedProviders: z.array(z.string()).describe("Providers that were used in this run."),
     loadedTools: z.int().min(0).describe("How many tools `tool.list` names."),
     activeTraces: z.int().min(0).describe("Turns and tool calls that are running."),
-    checks: z.record(z.string(), Check).describe("`runtime` always; `storage` once the database is in use."),
+    checks: z
+      .record(z.string(), Check)
+      .describe("`runtime` always; `storage` once the database is in use; `tools` when tools of the configuration could not be made."),
   })
   .describe("Also what follows the ready marker on stderr.");
 export type Health = z.output<typeof Health>;
@@ -78,6 +80,65 @@ export const info = method({
   },
 });
 
+export const initialize = method({
+  name: "system.initialize",
+  summary:
+    "Tells the sidecar who the host is and what it can be sent. Optional: without it nothing is announced, and nothing else depends on it. A second call takes the place of the first.",
+  params: z.object({
+    clientInfo: z.object({ name: z.string().min(1).max(256), version: z.string().max(256).optional() }).describe("For the log."),
+    capabilities: z
+      .object({
+        hostTools: z.boolean().optional().describe("It answers `tool.invoke`. Implied by `tool.register`."),
+        approvals: z.boolean().optional().describe("It answers `approval.request`; without it whatever the policy wants to ask about is denied."),
+        status: z.boolean().optional().describe("It wants `stream.status`."),
+      })
+      .optional(),
+  }),
+  result: z.object({
+    name: z.literal("steerable-sidecar"),
+    version: z.string(),
+    protocolVersion: z.literal(PROTOCOL_VERSION),
+    capabilities: z.object({ hostTools: z.boolean(), approvals: z.boolean(), status: z.boolean() }).describe("What holds from now on."),
+  }),
+  errors: [],
+  example: {
+    params: { clientInfo: { name: "my-app", version: "1.0.0" }, capabilities: { approvals: true, status: true } },
+    result: {
+      name: "steerable-sidecar",
+      version: "0.1.0",
+      protocolVersion: PROTOCOL_VERSION,
+      capabilities: { hostTools: false, approvals: true, status: true },
+    },
+  },
+});
+
+export const ChildProcess = z.object({
+  pid: z.int().min(1),
+  kind: z.enum(["tool", "mcp", "custodian"]).describe("`custodian`: ends the others should the sidecar be killed."),
+  name: z.string().optional().describe("Of the tool or the MCP server."),
+  sessionId: z.string().optional().describe("Whose turn it runs for."),
+  callId: z.string().optional(),
+  startedAt: z.iso.datetime(),
+  descendants: z.int().min(0).describe("Processes that it has started and that are still there."),
+  memoryBytes: z.int().min(0).optional().describe("Resident memory of it and its descendants; absent where the system does not tell."),
+});
+export type ChildProcess = z.output<typeof ChildProcess>;
+
+export const children = method({
+  name: "system.children",
+  summary: "Every process that the sidecar has started and that is still running.",
+  params: NoParams,
+  result: z.object({ children: z.array(ChildProcess) }),
+  errors: [],
+  example: {
+    result: {
+      children: [
+        { pid: 4711, kind: "tool", name: "run_command", callId: "call_1", startedAt: "2026-01-01T10:00:00.000Z", descendants: 1, memoryBytes: 3_500_000 },
+      ],
+    },
+  },
+});
+
 export const shutdown = method({
   name: "system.shutdown",
   summary:
@@ -122,7 +183,7 @@ export const cancelRequest = notification({
   name: "$/cancelRequest",
   direction: "toSidecar",
   summary:
-    "Cancels a request in flight; it is then answered with -32800, kind `cancelled`, unless it was already done. A stream is cancelled with `agent.chat.cancel`.",
+    "Cancels a request in flight; it is then answered with -32800, kind `cancelled`, unless it was already done. A stream is cancelled with `agent.chat.cancel`. The sidecar sends the same for requests of its own.",
   params: z.object({ id: z.union([z.string(), z.int()]).describe("Of the request to cancel.") }),
   example: { params: { id: 7 } },
 });

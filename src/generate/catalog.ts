@@ -1,10 +1,11 @@
-/** The reference part of protocol.md: methods, notifications and shapes, straight from the contract. */
-import { methods, notifications } from "../contract/index.ts";
+/** The reference part of protocol.md: methods, notifications, requests to the host and shapes, straight from the contract. */
+import { hostRequests, methods, notifications } from "../contract/index.ts";
 import type { ErrorName } from "../errors.ts";
-import { type Definitions, type JsonSchema, refName } from "./definitions.ts";
+import { type Definitions, hostName, type JsonSchema, refName } from "./definitions.ts";
+import { type Direction, directionsOf } from "./directions.ts";
 import { errorsOf } from "./errors.ts";
 import { fieldsOf, fieldTable, typeText } from "./fields.ts";
-import { linkTo, table, wire } from "./markdown.ts";
+import { exchange, linkTo, table, wire } from "./markdown.ts";
 import { shapes } from "./shapes.ts";
 
 /** One section for each method: what it does, params, result, errors, order, and an example as it goes over the wire. */
@@ -36,14 +37,35 @@ export function methodList(): string {
 
 export function notificationSections(defs: Definitions): string {
   return Object.values<NotificationFacts>(notifications)
-    .map(({ name, summary, direction, example }) =>
-      [
+    .map((entry) => {
+      const { name, summary, example } = entry;
+      const directions = directionsOf(entry);
+      return [
         `### ${name}`,
-        `${direction === "toHost" ? "Sidecar to host." : "Host to sidecar."} ${summary}`,
-        described(defs, `${name}.params`, "Params", direction === "toHost" ? "Always" : "Required"),
+        `${directions.length > 1 ? "Both ways." : directions.includes("toHost") ? "Sidecar to host." : "Host to sidecar."} ${summary}`,
+        described(defs, `${name}.params`, "Params", directions.includes("toSidecar") ? "Required" : "Always"),
         wire({ jsonrpc: "2.0", method: name, params: example.params }),
-      ].join("\n\n"),
-    )
+      ].join("\n\n");
+    })
+    .join("\n\n");
+}
+
+/** One section for each request of the sidecar to the host, with an example in which the host answers. */
+export function hostRequestSections(defs: Definitions): string {
+  return Object.values<HostRequestFacts>(hostRequests)
+    .map(({ name, summary, example }, index) => {
+      const id = `srv_${index + 1}`;
+      return [
+        `### ${hostName(name)}`,
+        summary,
+        described(defs, `${hostName(name)}.params`, "Params", "Always"),
+        described(defs, `${hostName(name)}.result`, "Result", "Required"),
+        exchange(
+          { from: "sidecar", frame: { jsonrpc: "2.0", id, method: name, params: example.params } },
+          { from: "host", frame: { jsonrpc: "2.0", id, result: example.result } },
+        ),
+      ].join("\n\n");
+    })
     .join("\n\n");
 }
 
@@ -69,8 +91,14 @@ interface MethodFacts {
 interface NotificationFacts {
   name: string;
   summary: string;
-  direction: "toHost" | "toSidecar";
+  direction: Direction;
   example: { params: unknown };
+}
+
+interface HostRequestFacts {
+  name: string;
+  summary: string;
+  example: { params: unknown; result: unknown };
 }
 
 /** Params or a result: a table of fields, or one line where there are none. */

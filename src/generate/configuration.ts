@@ -2,16 +2,19 @@
 import { startOnlyKeys } from "../contract/config.ts";
 import { defaults } from "../contract/defaults.ts";
 import type { JsonSchema } from "./definitions.ts";
-import { fieldsOf } from "./fields.ts";
+import { fieldsOf, isSchema } from "./fields.ts";
 import { table } from "./markdown.ts";
 
-/** Every key that holds a value, with its default. */
+/** Every key that holds a value, with its default; `schema` refers to the shapes in it. */
 export function configReference(schema: JsonSchema): string {
   return table(
     ["Key", "Type", "Default", "Meaning"],
     fieldsOf(schema)
       .filter(({ type }) => type !== "object")
-      .map(({ path, type, meaning }) => [`\`${path}\``, type, defaultText(schema, path.split(".")), meaningOf(path, meaning)]),
+      .map(({ path, type, required, meaning }) => {
+        const { own, around } = schemasAt(schema, path);
+        return [`\`${path}\``, type, required ? "(required)" : defaultText(own), meaningOf(path, meaning === "" ? (around.description ?? "") : meaning)];
+      }),
   );
 }
 
@@ -37,11 +40,19 @@ function meaningOf(path: string, meaning: string): string {
 /** For keys that `config.set` refuses; some say it themselves. */
 const START_ONLY = "Only at start.";
 
-function defaultText(schema: JsonSchema, path: readonly string[]): string {
-  let at: JsonSchema | undefined = schema;
-  for (const key of path) {
-    const property: JsonSchema | boolean | undefined = at?.properties?.[key];
-    at = typeof property === "object" ? property : undefined;
+/** What the schema says of a key (`tools.process[].name`, `prices.*.inputPerMTok`), and of the object that the key stands in. */
+function schemasAt(schema: JsonSchema, path: string): { own: JsonSchema; around: JsonSchema } {
+  let around: JsonSchema = {};
+  let own = schema;
+  for (const part of path.replaceAll("[]", ".[]").split(".")) {
+    const property = part === "[]" ? own.items : part === "*" ? own.additionalProperties : own.properties?.[part];
+    if (!isSchema(property)) throw new Error(`the configuration has no ${path}`);
+    around = own;
+    own = property;
   }
-  return at?.default === undefined ? "" : `\`${JSON.stringify(at.default)}\``;
+  return { own, around };
+}
+
+function defaultText({ default: value }: JsonSchema): string {
+  return value === undefined ? "" : `\`${JSON.stringify(value)}\``;
 }

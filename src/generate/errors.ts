@@ -41,21 +41,26 @@ const data: Record<ErrorName, string> = {
   parse: "",
   invalid_request: "`reason`: `duplicate_id`, `frame_too_large` (with `limitBytes`) or `too_deep` (with `limit`); else no `data`",
   method_not_found: "`method`",
-  invalid_params: "`issues`: what is wrong, as a list of `{path, message}`; or `path` (for a cursor: `field`), where it is one thing",
+  invalid_params:
+    "`issues`: what is wrong, as a list of `{path, message}`; or, where it is one thing, `path` (of what only the database knows: `field`; of a tool: `tool`), with `nearest` where something close was probably meant, and with `code` where a program may want to react: `api_key_missing`, `price_unknown`, `idempotency_key_reused`",
   internal: "",
-  budget_exhausted: "",
-  policy_denied: "`tool`, `mode`",
+  budget_exhausted: "as of `turn_failed`",
+  policy_denied: "`tool`, `mode`, `reason` (for people)",
   tool_failed: "",
   storage:
-    "`reason`: `disk_full`, `io`, `readonly`, `busy`, `corrupt`, `newer`, `foreign`, `unavailable` or `closed`; sometimes `sqliteCode` or `errno` for whoever looks into it",
+    "`reason`: `disk_full`, `io`, `readonly`, `busy`, `corrupt`, `newer`, `foreign`, `unavailable` or `closed`; sometimes `sqliteCode` or `errno` for whoever looks into it; of `agent.chat.complete` as of `turn_failed`, where the turn had begun",
   session_not_found: "`sessionId`",
   session_closed: "`sessionId`",
   trace_not_found: "`traceId`",
+  stream_not_found: "`streamId`",
+  turn_not_found: "`turnId`",
+  turn_failed:
+    "`failure`: what `stream.error` would say (`kind`, `message`, `status`, `retryable`, `retryAfterMs`); `traceId`; of `agent.chat.complete` also `streamId` and `message`, the answer as far as it came",
   overloaded: "`retryAfterMs`",
   shutting_down: "",
   transport_closed: "",
   timeout: "",
-  cancelled: "",
+  cancelled: "of `agent.chat.complete`, where the turn was stopped by something else than `$/cancelRequest`: `message`, `streamId`, `traceId`",
 };
 
 function dataText(name: ErrorName): string {

@@ -29,6 +29,7 @@ export function typeText(schema: JsonSchema): string {
   if (name !== undefined) return linkTo(name);
   if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``;
   if (schema.enum !== undefined) return schema.enum.map((value) => `\`${JSON.stringify(value)}\``).join(", ");
+  if (schema.allOf !== undefined) return `${schema.allOf.map(typeText).join(" and ")} with further fields`;
   const options = schema.anyOf ?? schema.oneOf;
   if (options !== undefined) return [...new Set(options.flatMap(alternatives).map(typeText))].join(" or ");
   if (Array.isArray(schema.type)) return schema.type.map((type) => typeText({ ...schema, type })).join(" or ");
@@ -36,9 +37,7 @@ export function typeText(schema: JsonSchema): string {
     case "array":
       return `array of ${typeText(schemaOf(schema.items))}${bounds(schema.minItems, schema.maxItems, "")}`;
     case "object":
-      return schema.properties === undefined && isSchema(schema.additionalProperties)
-        ? `object with ${typeText(schema.additionalProperties)} values`
-        : "object";
+      return schema.properties === undefined && isSchema(schema.additionalProperties) ? recordText(typeText(schema.additionalProperties)) : "object";
     case "string":
       return `string${format(schema)}${bounds(schema.minLength, schema.maxLength, "characters")}`;
     case "integer":
@@ -49,6 +48,10 @@ export function typeText(schema: JsonSchema): string {
     default:
       return schema.type;
   }
+}
+
+function recordText(values: string): string {
+  return values === "object" ? "object of objects" : `object with ${values} values`;
 }
 
 function* walk(schema: JsonSchema, prefix: string): Generator<Field> {
@@ -93,10 +96,11 @@ function bounds(least: number | undefined, most: number | undefined, unit: strin
 
 /** What every integer of JSON keeps to anyway is not worth a word. */
 function unlessSafe(bound: number | undefined): number | undefined {
-  return bound !== undefined && Number.isSafeInteger(bound) && Math.abs(bound) < Number.MAX_SAFE_INTEGER ? bound : undefined;
+  return bound !== undefined && Math.abs(bound) < Number.MAX_SAFE_INTEGER ? bound : undefined;
 }
 
-function isSchema(schema: SchemaPosition): schema is JsonSchema {
+/** False for `true`, `false` and what is absent. */
+export function isSchema(schema: SchemaPosition): schema is JsonSchema {
   return typeof schema === "object" && !Array.isArray(schema);
 }
 

@@ -10,6 +10,11 @@ export function wire(...frames: readonly unknown[]): string {
   return ["```jsonl", ...frames.map((frame) => JSON.stringify(frame)), "```"].join("\n");
 }
 
+/** A fenced block with what host and sidecar write, each line behind the mark of its writer. */
+export function exchange(...lines: readonly { from: "host" | "sidecar"; frame: unknown }[]): string {
+  return ["```text", ...lines.map(({ from, frame }) => `${from === "host" ? "→" : "←"} ${JSON.stringify(frame)}`), "```"].join("\n");
+}
+
 /** A link to a heading of the same document. */
 export function linkTo(heading: string): string {
   return `[${heading}](#${anchor(heading)})`;

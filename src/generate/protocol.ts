@@ -1,9 +1,10 @@
 import { parseFlags } from "../flags.ts";
-import { methodList, methodSections, notificationSections, shapeSections } from "./catalog.ts";
+import { hostRequestSections, methodList, methodSections, notificationSections, shapeSections } from "./catalog.ts";
 import { configReference, limitsReference } from "./configuration.ts";
+import { linkedConfig } from "./definitions.ts";
 import { errorReference, failureReference } from "./errors.ts";
 import { anchor } from "./markdown.ts";
-import { configSchema, schemaBundle } from "./schema.ts";
+import { schemaBundle } from "./schema.ts";
 
 /**
  * protocol.md: the chapters one after the other, with each `<!-- generated: name -->` replaced by what
@@ -33,10 +34,11 @@ function generatedParts(): Record<string, string> {
     help: helpText(),
     limits: limitsReference(),
     failures: failureReference(),
-    config: configReference(configSchema()),
+    config: configReference(linkedConfig()),
     "method-list": methodList(),
     methods: methodSections($defs),
     notifications: notificationSections($defs),
+    "host-requests": hostRequestSections($defs),
     shapes: shapeSections($defs),
     errors: errorReference(),
   };

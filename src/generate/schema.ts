@@ -3,9 +3,9 @@ import * as z from "zod";
 import { Config } from "../contract/config.ts";
 import { PROTOCOL_VERSION } from "../contract/defaults.ts";
 import { universalErrors } from "../contract/define.ts";
-import { methods, notifications } from "../contract/index.ts";
+import { hostRequests, methods, notifications } from "../contract/index.ts";
 import { type ErrorName, errorTable } from "../errors.ts";
-import { contractDefinitions, type Definitions, type JsonSchema, ref, tidy } from "./definitions.ts";
+import { contractDefinitions, type Definitions, hostName, type JsonSchema, ref, tidy } from "./definitions.ts";
 import { frameDefinitions } from "./frames.ts";
 
 export interface SchemaBundle extends JsonSchema {
@@ -14,20 +14,22 @@ export interface SchemaBundle extends JsonSchema {
 
 /**
  * One document that validates any line of the protocol; `$defs` holds the parts: frames
- * (`MessageToHost`), shapes (`ToolCall`), and `<method>.params`, `<method>.result` and
- * `<notification>.params`. The errors that a method can raise stand under `x-methods`. All references
- * stay inside the document.
+ * (`MessageToHost`), shapes (`ToolCall`), `<method>.params`, `<method>.result` and
+ * `<notification>.params`, and `host:<request>.params` and `.result` of requests to the host. The errors
+ * that a method can raise stand under `x-methods`. All references stay inside the document.
  */
 export function schemaBundle(): SchemaBundle {
   return {
     $schema: DIALECT,
     $id: `urn:steerable-sidecar:protocol:${PROTOCOL_VERSION}`,
     title: "steerable-sidecar protocol",
-    description: "A line that a host or the sidecar sends. The parts are in $defs: frames, shapes, and the params and the result of each method.",
+    description:
+      "A line that a host or the sidecar sends. The parts are in $defs: frames, shapes, and the params and the result of each method and of each request to the host.",
     anyOf: [ref("MessageToSidecar"), ref("MessageToHost")],
     "x-protocolVersion": PROTOCOL_VERSION,
     "x-methods": methodFacts(),
     "x-notifications": notificationFacts(),
+    "x-hostRequests": hostRequestFacts(),
     $defs: { ...frameDefinitions(), ...contractDefinitions() },
   };
 }
@@ -57,6 +59,15 @@ function methodFacts(): Record<string, unknown> {
 
 function notificationFacts(): Record<string, unknown> {
   return Object.fromEntries(Object.values(notifications).map(({ name, summary, direction }) => [name, { summary, direction, params: ref(`${name}.params`) }]));
+}
+
+function hostRequestFacts(): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.values(hostRequests).map(({ name, summary }) => [
+      name,
+      { summary, params: ref(`${hostName(name)}.params`), result: ref(`${hostName(name)}.result`) },
+    ]),
+  );
 }
 
 function errorFacts(name: ErrorName): Record<string, unknown> {

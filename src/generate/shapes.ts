@@ -1,7 +1,8 @@
 /** The shapes that have a name of their own in the schema bundle and a section in protocol.md. */
 import type * as z from "zod";
 import * as model from "../contract/model.ts";
-import { Health } from "../contract/system.ts";
+import { ChildProcess, Health } from "../contract/system.ts";
+import { Grant } from "../contract/tool.ts";
 
 /** In the order in which protocol.md prints them: what a host needs first comes first. */
 export const shapes = {
@@ -17,6 +18,12 @@ export const shapes = {
   StoredMessage: model.StoredMessage,
   TurnStatus: model.TurnStatus,
   ToolResult: model.ToolResult,
+  ToolFailureKind: model.ToolFailureKind,
+  ToolMode: model.ToolMode,
+  Grant,
+  Budget: model.Budget,
+  Spending: model.Spending,
+  ChildProcess,
   HarnessTrace: model.HarnessTrace,
   TraceSpan: model.TraceSpan,
   TraceEvent: model.TraceEvent,

@@ -1,9 +1,10 @@
 import type { Readable } from "node:stream";
 import { Connection, type ConnectionLimits } from "../rpc/connection.ts";
 import { encodeJson } from "../rpc/json.ts";
+import type { OutgoingLimits } from "../rpc/outgoing.ts";
 import type { Call } from "../rpc/request.ts";
 import { type ByteSink, FrameWriter, type Lane } from "../rpc/writer.ts";
-import type { StreamSink } from "../runtime/run.ts";
+import type { StreamSink } from "../runtime/turns/run.ts";
 
 /** Hosts attach their listeners when the reply arrives, so the first chunk waits this long behind it. */
 const HOLD_BACK_MS = 4;
@@ -64,6 +65,13 @@ export class StdioListener {
     this.connection.notify(method, params);
   }
 
+  /** Asks the host. Rejects with its error, `timeout`, `cancelled` or `transport_closed`. */
+  request(method: string, params: { streamId?: string | undefined }, limits: OutgoingLimits): Promise<unknown> {
+    // About a stream that is held back nothing is asked before its chunks.
+    const lane = params.streamId === undefined ? undefined : this.#corked.get(params.streamId);
+    return this.connection.request(method, params, limits, lane === undefined ? undefined : (frame) => lane.unnumbered(frame));
+  }
+
   /** The sink of a new stream. Nothing of it is sent before `release`. */
   openSink(streamId: string): StreamSink {
     const id = encodeJson(streamId);
@@ -81,6 +89,7 @@ export class StdioListener {
       chunk: (body) => frame("stream.chunk", body),
       done: (body) => frame("stream.done", body),
       error: (body) => frame("stream.error", body),
+      status: (body) => lane.unnumbered(`{"jsonrpc":"2.0","method":"stream.status","params":{"streamId":${id},${encodeJson(body).slice(1)}}`),
       ready: () => lane.ready(),
     };
   }

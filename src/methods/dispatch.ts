@@ -5,7 +5,10 @@ import type { Call } from "../rpc/request.ts";
 import { KeyedQueue } from "../runtime/queue.ts";
 
 /** What a handler knows of its caller. */
-export type CallContext = Pick<Call, "signal" | "afterReply">;
+export interface CallContext extends Pick<Call, "signal" | "afterReply"> {
+  /** Lets calls with the same key go on, for a handler whose answer takes longer than what has to be in order. */
+  letGo(): void;
+}
 
 /** One function for every method of the contract: a missing one, or a wrong result type, does not compile. */
 export type Handlers = { readonly [M in MethodName]: (params: Params<M>, call: CallContext) => Result<M> | Promise<Result<M>> };
@@ -33,14 +36,39 @@ export function createDispatch(handlers: Handlers): (call: Call) => unknown {
     const handle = handlers[name] as (params: unknown, context: CallContext) => unknown;
     const keyOf = "concurrency" in entry ? (entry.concurrency?.key as ((params: unknown) => string | undefined) | undefined) : undefined;
     const key = keyOf?.(parsed.data);
-    return key === undefined
-      ? handle(parsed.data, call)
-      : queue.run(key, async () => {
+    return key === undefined ? handle(parsed.data, contextOf(call, nothing)) : inOrder(queue, key, call, (context) => handle(parsed.data, context));
+  };
+}
+
+/** Runs `handle` when those before it with the same key are done, or have let go. */
+function inOrder(queue: KeyedQueue, key: string, call: Call, handle: (context: CallContext) => unknown): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const turn = () =>
+      new Promise<void>((done) => {
+        const run = async () => {
           // Whoever cancelled while it waited was told that it did not happen.
           if (call.signal.aborted) throw fail("cancelled");
-          return handle(parsed.data, call);
-        });
+          return handle(contextOf(call, done));
+        };
+        run().then(resolve, reject).finally(done);
+      });
+    void queue.run(key, turn);
+  });
+}
+
+/** The properties of a call stand on its prototype, so it cannot be spread. */
+function contextOf(call: Call, letGo: () => void): CallContext {
+  return {
+    get signal() {
+      return call.signal;
+    },
+    afterReply: (run) => call.afterReply(run),
+    letGo,
   };
+}
+
+function nothing(): void {
+  // Nobody waits behind a call without a key.
 }
 
 function invalidParams(error: z.ZodError) {

@@ -12,6 +12,8 @@ export interface HealthSources {
   loadedProviders(): string[];
   loadedTools(): number;
   activeTraces(): number;
+  /** Undefined while the tools of the configuration are as they should be. */
+  tools(): Check | undefined;
   /** Undefined while the store was not used. */
   storage(): Check | undefined;
 }
@@ -40,8 +42,10 @@ export class Health {
   snapshot(): HealthSnapshot {
     const sources = this.#sources;
     const storage = sources?.storage();
+    const tools = sources?.tools();
+    const isWell = (storage?.status ?? "ok") === "ok" && tools === undefined;
     return {
-      status: this.#stopping ? "shutting_down" : storage === undefined || storage.status === "ok" ? "ok" : "degraded",
+      status: this.#stopping ? "shutting_down" : isWell ? "ok" : "degraded",
       version: this.version,
       protocolVersion: PROTOCOL_VERSION,
       uptimeMs: Math.max(0, Date.now() - this.#startedAt),
@@ -50,7 +54,7 @@ export class Health {
       loadedProviders: sources?.loadedProviders() ?? [],
       loadedTools: sources?.loadedTools() ?? 0,
       activeTraces: sources?.activeTraces() ?? 0,
-      checks: storage === undefined ? { runtime: RUNTIME } : { runtime: RUNTIME, storage },
+      checks: { runtime: RUNTIME, ...(storage === undefined ? {} : { storage }), ...(tools === undefined ? {} : { tools }) },
     };
   }
 }

@@ -1,6 +1,8 @@
 import { methods, notifications } from "../contract/index.ts";
 import { PROTOCOL_VERSION } from "../contract/defaults.ts";
 import type { ConnectionLimits } from "../rpc/connection.ts";
+import type { Custody } from "../custody/custody.ts";
+import type { Host } from "../runtime/host.ts";
 import type { Handlers } from "./dispatch.ts";
 import type { Health } from "./health.ts";
 
@@ -20,6 +22,8 @@ export function systemMethods(
   health: Health,
   limits: ConnectionLimits & { streams: number; outboundBytes: number },
   control: ProcessControl,
+  host: Host,
+  custody: Pick<Custody, "children">,
 ): Pick<Handlers, Family> {
   return {
     "system.ping": () => health.snapshot(),
@@ -34,6 +38,13 @@ export function systemMethods(
       notifications: Object.keys(notifications),
       limits: { frameBytes: limits.frameBytes, depth: limits.depth, inFlight: limits.inFlight, streams: limits.streams, outboundBytes: limits.outboundBytes },
     }),
+    "system.initialize": (params) => ({
+      name: "steerable-sidecar",
+      version: health.version,
+      protocolVersion: PROTOCOL_VERSION,
+      capabilities: host.announce(params),
+    }),
+    "system.children": async () => ({ children: await custody.children() }),
     "system.shutdown": async (_params, call) => {
       await control.drain();
       call.afterReply(() => control.finish());

@@ -22,13 +22,18 @@ function encode(request: ModelRequest, settings: ProviderSettings): Call {
         stream: true,
         stream_options: { include_usage: true },
         temperature: request.temperature,
-        max_tokens: request.maxTokens,
+        [takesCompletionTokens(request.model) ? "max_completion_tokens" : "max_tokens"]: request.maxTokens,
         // An empty list is refused.
         tools: request.tools?.length === 0 ? undefined : request.tools,
       },
       request.providerOptions,
     ),
   };
+}
+
+/** Reasoning models of OpenAI refuse `max_tokens`; older servers know nothing else. Gateways put the vendor in front. */
+function takesCompletionTokens(model: string | undefined): boolean {
+  return /(?:^|\/)(?:o\d|gpt-5)/.test(model ?? "");
 }
 
 function encodeMessage({ role, content, name, toolCalls, toolCallId }: ChatMessage): Record<string, unknown> {

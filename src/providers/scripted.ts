@@ -87,17 +87,26 @@ async function* play(request: ModelRequest, settings: ProviderSettings, signal: 
 async function load(request: ModelRequest, settings: ProviderSettings, turn: number): Promise<Step[] | string> {
   const path = request.providerOptions?.["script"] ?? settings.script;
   if (typeof path !== "string" || path === "") return "The scripted provider needs a file: configure providers.scripted.script or pass providerOptions.script";
-  let text: string;
+  let turns: Turns | string;
   try {
-    if ((await stat(path)).size > LONGEST_FILE) return `The script is larger than ${LONGEST_FILE} bytes`;
-    text = await readFile(path, "utf8");
+    const { size, mtimeNs } = await stat(path, { bigint: true });
+    if (size > LONGEST_FILE) return `The script is larger than ${LONGEST_FILE} bytes`;
+    const edition = `${path}\0${size}\0${mtimeNs}`;
+    turns = newest?.edition === edition ? newest.turns : parse(await readFile(path, "utf8"));
+    if (typeof turns !== "string") newest = { edition, turns };
   } catch (error) {
     return `The script cannot be read${error instanceof Error && "code" in error ? ` (${String(error.code)})` : ""}`;
   }
-  return parse(text, turn);
+  if (typeof turns === "string") return turns;
+  return turns[turn]?.events ?? `The script has ${turns.length} turns; turn ${turn} (counted from 0, one for each assistant message) is not among them`;
 }
 
-function parse(text: string, turn: number): Step[] | string {
+type Turns = z.output<typeof Script>["turns"];
+
+/** The script that was read last: an agent's turn plays one many times over. */
+let newest: { edition: string; turns: Turns } | undefined;
+
+function parse(text: string): Turns | string {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -109,8 +118,7 @@ function parse(text: string, turn: number): Step[] | string {
     const [issue] = script.error.issues;
     return `The script is not valid at ${issue?.path.join(".") || "its top"}: ${issue?.message ?? "unknown"}`;
   }
-  const { turns } = script.data;
-  return turns[turn]?.events ?? `The script has ${turns.length} turns; turn ${turn} (counted from 0, one for each assistant message) is not among them`;
+  return script.data.turns;
 }
 
 function eventOf(step: Exclude<Step, { delayMs: number }>, callId: string): ModelEvent {

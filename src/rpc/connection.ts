@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { fail, WireError, type WireErrorObject } from "../errors.ts";
 import { deeperThan, encodeJson, rawIntegerId } from "./json.ts";
 import { LineSplitter } from "./lines.ts";
+import { Outgoing, type OutgoingLimits, type Via } from "./outgoing.ts";
 import { type Call, Request } from "./request.ts";
 import type { FrameWriter } from "./writer.ts";
 
@@ -39,6 +40,9 @@ export class Connection {
   readonly #inFlight = new Map<string, Request>();
   #idle: (() => void)[] = [];
   #refusal: { error: WireError; except: readonly string[] } | undefined;
+  readonly #outgoing = new Outgoing(({ id, method, params }, via = (frame) => this.#writer.send(frame)) => {
+    via(id === undefined ? notificationFrame(method, params) : requestFrame(id, method, params));
+  });
 
   constructor(options: ConnectionOptions) {
     this.#writer = options.writer;
@@ -67,9 +71,15 @@ export class Connection {
     this.#splitter.push(chunk);
   }
 
-  /** The peer will send nothing more. */
+  /** The peer will send nothing more: no request, and no answer to one of ours. */
   end(): void {
     this.#splitter.end();
+    this.#outgoing.close();
+  }
+
+  /** Asks the peer; see `Outgoing.request`. */
+  request(method: string, params: unknown, limits: OutgoingLimits, via?: Via): Promise<unknown> {
+    return this.#outgoing.request(method, params, limits, via);
   }
 
   get inFlight(): number {
@@ -161,8 +171,10 @@ export class Connection {
     }
     const { jsonrpc, id, method, params } = frame as { jsonrpc?: unknown; id?: unknown; method?: unknown; params?: unknown };
     const hasId = "id" in frame;
-    // Replies to requests of ours; nobody waits for one, so it is dropped as the standard asks.
-    if (method === undefined && hasId && ("result" in frame || "error" in frame)) return false;
+    if (method === undefined && hasId && ("result" in frame || "error" in frame)) {
+      this.#outgoing.receive(id, tooDeep ? { error: { message: "The answer nests too deep" } } : frame);
+      return false;
+    }
 
     const key = hasId ? idText(id, text) : undefined;
     const refuse = (error: WireError): boolean => {
@@ -265,6 +277,10 @@ export class Connection {
 
 export function notificationFrame(method: string, params: unknown): string {
   return `{"jsonrpc":"2.0","method":${JSON.stringify(method)},"params":${encodeJson(params)}}`;
+}
+
+function requestFrame(id: string, method: string, params: unknown): string {
+  return `{"jsonrpc":"2.0","id":"${id}","method":${JSON.stringify(method)},"params":${encodeJson(params)}}`;
 }
 
 function resultFrame(key: string, result: unknown): string {

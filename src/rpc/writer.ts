@@ -198,6 +198,11 @@ export class Lane {
     this.#push({ size: size + ITEM_OVERHEAD, lane: this, encode: frame });
   }
 
+  /** A frame that keeps its place among the others but has no number. */
+  unnumbered(frame: string): void {
+    this.#push({ size: frame.length + ITEM_OVERHEAD, frame });
+  }
+
   /** Undefined when the producer may go on; otherwise resolves when it may. */
   ready(): Promise<void> | undefined {
     if (this.#held === undefined) return this.#writer.ready();

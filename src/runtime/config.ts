@@ -4,7 +4,7 @@
  * without it until the first request.
  */
 import path from "node:path";
-import { type Config, pathKeys, startOnlyKeys } from "../contract/config.ts";
+import { type Config, cwdKeys, pathKeys, startOnlyKeys } from "../contract/config.ts";
 import { defaults, PROTOCOL_VERSION } from "../contract/defaults.ts";
 import { fail, type WireError } from "../errors.ts";
 import { isSecretKey, MASK, redact, registerSecret } from "../redact.ts";
@@ -185,6 +185,17 @@ function absolutePaths(layer: Layer, base: string): Layer {
         at,
         value.map((item: unknown) => (typeof item === "string" ? absolutePath(item, base) : item)),
       );
+  }
+  for (const key of cwdKeys) {
+    const at = key.split(".");
+    const entries = valueAt(layer, at);
+    const withCwd = (entry: unknown): unknown => {
+      if (!isLayer(entry)) return entry;
+      const { cwd } = entry;
+      return cwd === undefined || typeof cwd === "string" ? { ...entry, cwd: cwd === "" ? cwd : absolutePath(cwd ?? ".", base) } : entry;
+    };
+    if (Array.isArray(entries)) out = withValue(out, at, entries.map(withCwd));
+    else if (isLayer(entries)) out = withValue(out, at, Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, withCwd(entry)])));
   }
   return out;
 }

@@ -1,10 +1,10 @@
-import type { ChatStreamParams } from "../contract/agent.ts";
+import type { ModelParams } from "../contract/agent.ts";
 import type { Config } from "../contract/config.ts";
 import { defaults } from "../contract/defaults.ts";
 import { fail } from "../errors.ts";
 import type { ModelRequest, Provider, ProviderEntry, ProviderSettings } from "../providers/provider.ts";
 import { registerSecret } from "../redact.ts";
-import type { RetryRule } from "./retry.ts";
+import type { RetryRule } from "./turns/retry.ts";
 
 /** A call to a model, with everything decided but the history. */
 export interface ModelCall {
@@ -12,6 +12,8 @@ export interface ModelCall {
   request: ModelRequest;
   settings: ProviderSettings;
   retry: RetryRule;
+  /** Milliseconds that one answer may take from its first event to its end. */
+  answerTimeoutMs: number;
   load(): Promise<Provider>;
 }
 
@@ -33,7 +35,7 @@ export class Models {
     return [...this.#loaded];
   }
 
-  resolve(params: ChatStreamParams): ModelCall {
+  resolve(params: ModelParams, { messages, tools }: Pick<ModelRequest, "messages" | "tools">): ModelCall {
     const entry = this.#find(params.provider);
     const configured = this.#configured(entry.name);
     const model = params.model ?? configured.model;
@@ -56,8 +58,8 @@ export class Models {
       provider: entry.name,
       request: {
         model,
-        messages: params.messages,
-        tools: params.tools,
+        messages,
+        tools,
         temperature: params.temperature,
         maxTokens: params.maxTokens,
         providerOptions: params.providerOptions,
@@ -70,6 +72,7 @@ export class Models {
         script: configured.script,
       },
       retry: configured.retry ?? defaults.provider.retry,
+      answerTimeoutMs: configured.answerTimeoutMs ?? defaults.provider.answerTimeoutMs,
       load: async () => {
         const provider = await entry.load();
         this.#loaded.add(entry.name);

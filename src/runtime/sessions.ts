@@ -40,6 +40,14 @@ export class Sessions {
     return store.upsertSession(fields);
   }
 
+  /** Waits for nothing: turns of the session that are running are left out. */
+  async fork({ sessionId, throughTurnId, newSessionId, chatId }: Params<"agent.session.fork">): Promise<AgentSession> {
+    const store = await this.#store();
+    const { createdAt: _, updatedAt: __, isActive: ___, ...from } = await store.getSession(sessionId);
+    const fields: SessionFields = { ...from, sessionId: newSessionId ?? this.#newId.session(), chatId: chatId ?? from.chatId };
+    return store.forkSession({ from: sessionId, throughTurnId, fields, newTurnId: this.#newId.stream });
+  }
+
   async resume(sessionId: string): Promise<AgentSession> {
     const store = await this.#store();
     const session = await store.getSession(sessionId);

@@ -13,6 +13,21 @@ export function turnExists(): WireError {
   return fail("invalid_params", { field: "streamId" }, "A stream with this id exists");
 }
 
+/** The error for a turn whose idempotency key is taken. */
+export function turnKeyExists(): WireError {
+  return fail("invalid_params", { field: "idempotencyKey" }, "A turn with this idempotencyKey exists");
+}
+
+/** The error for a new session whose id is taken. */
+export function sessionExists(): WireError {
+  return fail("invalid_params", { field: "newSessionId" }, "A session with this id exists");
+}
+
+/** The error for a summary that reaches to a message that the session does not have. */
+export function noSuchMessage(): WireError {
+  return fail("invalid_params", { field: "through" }, "The session has no message with this id");
+}
+
 const messages: Record<StorageReason, string> = {
   disk_full: "The disk that holds the session store is full",
   io: "The session store could not be read or written",

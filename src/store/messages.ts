@@ -1,8 +1,7 @@
-import type { ChatMessage, HarnessTrace, StoredMessage } from "../contract/model.ts";
-import type { Answer } from "./store.ts";
+import type { ChatMessage, HarnessTrace, ToolResult } from "../contract/model.ts";
+import type { Answer, MessageBody } from "./store.ts";
 
-/** What a message is made of, apart from where and when it was said. */
-export type MessageBody = ChatMessage & Pick<StoredMessage, "reasoning">;
+export type { MessageBody } from "./store.ts";
 
 /** `errorMessage` of a trace whose turn a dead process has left behind. */
 export const INTERRUPTED_MESSAGE = "The process ended before the turn did";
@@ -40,6 +39,29 @@ export function answerMessage(answer: Answer): MessageBody {
   return message;
 }
 
+/** What a call came to whose process died in it. */
+export function unknownOutcome(): ToolResult {
+  return {
+    success: false,
+    error: "The process ended while this call was running. It may or may not have had its effect; check before repeating it.",
+    kind: "outcome_unknown",
+    outcomeUnknown: true,
+  };
+}
+
+/** The same, as the message that answers the call. */
+export function unknownOutcomeMessage(toolCallId: string): MessageBody {
+  return { role: "tool", toolCallId, content: JSON.stringify(unknownOutcome()), outcomeUnknown: true };
+}
+
+/** The place that a `messageId` names; undefined when it cannot be one. */
+export function placeOf(id: string): { turnId: string; position: number } | undefined {
+  const dash = id.lastIndexOf("-");
+  const position = Number(id.slice(dash + 1));
+  if (dash === -1 || !Number.isSafeInteger(position) || messageId(id.slice(0, dash), position) !== id) return undefined;
+  return { turnId: id.slice(0, dash), position };
+}
+
 /** False for an answer in which nothing was said: model servers refuse such a message in a conversation. */
 export function hasContent(message: MessageBody): boolean {
   return message.role !== "assistant" || message.content.length > 0 || (message.toolCalls?.length ?? 0) > 0;
@@ -47,6 +69,6 @@ export function hasContent(message: MessageBody): boolean {
 
 /** As it is sent to a model: without what it was thinking, but for what the provider needs back of that. */
 export function toChatMessage(message: MessageBody): ChatMessage {
-  const { reasoning: _, ...sent } = message;
+  const { reasoning: _, outcomeUnknown: __, ...sent } = message;
   return sent;
 }

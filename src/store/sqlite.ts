@@ -6,11 +6,10 @@ import { loadDriver } from "./sqlite/driver.ts";
 import { asWireError } from "./sqlite/failures.ts";
 import { makePrivate, prepareFile } from "./sqlite/file.ts";
 import { migrate } from "./sqlite/migrations.ts";
-import { Owners } from "./sqlite/owners.ts";
-import { Sessions } from "./sqlite/sessions.ts";
-import { Traces } from "./sqlite/traces.ts";
-import { Turns } from "./sqlite/turns.ts";
-import type { Store, StoreOptions, TraceRecord } from "./store.ts";
+import { snapshotAmounts, snapshotEnd, snapshotFields, snapshotFork, snapshotStep, snapshotSummary, snapshotTrace, snapshotTurn } from "./sqlite/snapshots.ts";
+import { openTables } from "./sqlite/tables.ts";
+import type { Store, StoreOptions } from "./store.ts";
+import { toJson } from "./text.ts";
 
 /**
  * Opens a file, or makes it. Several processes may have it open. Turns that dead processes have left
@@ -50,15 +49,10 @@ const SETTINGS = `
   PRAGMA journal_size_limit = 4194304;
   PRAGMA cache_size = -8000;
 `;
-/** Traces deleted in one transaction. */
+/** Rows of one kind that are deleted in one transaction. */
 const PRUNE_STEP = 500;
 /** Traces stored between two prunings. */
 const PRUNE_EVERY = 1_000;
-
-/** A trace as it is now; spans and events are not changed once they are in the lists of a record. */
-function snapshot(record: TraceRecord): TraceRecord {
-  return { trace: { ...record.trace }, spans: [...record.spans], events: [...record.events] };
-}
 
 async function connect(open: () => Connection, options: StoreOptions, busyDeadlineMs: number): Promise<Connection> {
   const connection = await retryWhileBusy(busyDeadlineMs, open);
@@ -84,14 +78,12 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
     health = failure === undefined ? { status: "ok", latencyMs: rounded } : { status: "error", message: failure.message, latencyMs: rounded };
   };
   const commits = new Commits({ connection, busyDeadlineMs, observe });
-  const sessions = new Sessions(connection, options.now);
-  const traces = new Traces(connection);
-  const turns = new Turns(connection, sessions, traces, options.now);
-  const owners = new Owners(connection);
+  const { owners, sessions, turns, turnKeys, messages, histories, calls, spendings, grants, traces } = openTables(connection, options.now);
 
   const bury = (dead: readonly string[]): void => {
     for (const owner of dead) {
       turns.interrupt(owner);
+      calls.interrupt(owner);
       owners.remove(owner);
     }
   };
@@ -111,11 +103,13 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
     bury(owners.dead());
   });
   const prune = async (): Promise<void> => {
-    while ((await commits.write(() => traces.prune(options.keepTraces, PRUNE_STEP))) === PRUNE_STEP);
+    while (
+      (await commits.write(() => Math.max(traces.prune(options.keepTraces, PRUNE_STEP), turnKeys.prune(PRUNE_STEP), calls.prune(PRUNE_STEP)))) === PRUNE_STEP
+    );
   };
   await prune();
   let stored = 0;
-  /** A long run must not let traces pile up either. */
+  /** A long run must not let traces and keys pile up either: every turn and every call leaves a trace. */
   const withTrace = (change: () => void): Promise<void> => {
     // What is not deleted now is deleted the next time.
     if (++stored % PRUNE_EVERY === 0) prune().catch(() => {});
@@ -144,35 +138,77 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
   };
 
   return {
-    // Changes run a moment after they were asked for: what they are given is what the caller had then.
-    upsertSession: ({ ...fields }) => commits.write(() => sessions.upsert(fields)),
+    upsertSession: async (given) => {
+      const fields = snapshotFields(given);
+      return commits.write(() => sessions.upsert(fields));
+    },
     getSession: (sessionId) => commits.read(() => sessions.get(sessionId)),
     setActive: (sessionId, isActive) => commits.write(() => sessions.setActive(sessionId, isActive)),
-    listSessions: (filter) => commits.read(() => sessions.list(filter)),
+    listSessions: ({ ...filter }) => commits.read(() => sessions.list(filter)),
     deleteSession: (sessionId) => commits.write(() => sessions.delete(sessionId)),
 
-    listMessages: (sessionId, page) => readTurns(() => turns.messages(sessionId, page)),
-    history: (sessionId, turnId) => readTurns(() => turns.history(sessionId, turnId)),
+    listMessages: (sessionId, { ...page }) => readTurns(() => messages.page(sessions.key(sessionId), page)),
+    history: (sessionId, turnId) => readTurns(() => histories.read(sessionId, turnId)),
+    saveSummary: async (sessionId, given) => {
+      const summary = snapshotSummary(given);
+      return commits.write(() => histories.saveSummary(sessionId, summary));
+    },
+    forkSession: async (given) => {
+      const fork = snapshotFork(given);
+      return commits.write(() => {
+        bury(owners.deadWithTurns());
+        return histories.fork(fork);
+      });
+    },
 
-    beginTurn: (given) => {
-      const start = { ...given, messages: [...given.messages], trace: { ...given.trace } };
+    beginTurn: async (given) => {
+      const start = snapshotTurn(given);
       return commits.write(() => {
         bury(owners.deadWithTurns());
         turns.begin(start, owners.self);
       });
     },
+    saveStep: async (given) => {
+      const step = snapshotStep(given);
+      return commits.write(() => turns.step(step), given.durable ? "full" : "relaxed");
+    },
+    findTurn: (idempotencyKey) => readTurns(() => turns.findByKey(idempotencyKey)),
     appendAnswer: (turnId, { ...part }) => commits.write(() => turns.append(turnId, part), "relaxed"),
-    endTurn: (given) => {
-      const end = { ...given, trace: snapshot(given.trace) };
+    endTurn: async (given) => {
+      const end = snapshotEnd(given);
       return withTrace(() => turns.end(end));
     },
 
-    saveTrace: (given) => {
-      const record = snapshot(given);
+    beginCall: ({ ...mark }) =>
+      commits.write(() => {
+        bury(owners.deadWithCalls());
+        return calls.begin(mark, owners.self);
+      }),
+    endCall: async (key, given) => {
+      if (given === undefined) return commits.write(() => calls.forget(key, owners.self));
+      const result = toJson(given);
+      return commits.write(() => calls.end(key, result, owners.self));
+    },
+
+    spend: async (given) => {
+      const amounts = snapshotAmounts(given);
+      return commits.write(() => {
+        for (const { scope, amount } of amounts) spendings.add(scope, amount);
+      }, "relaxed");
+    },
+    spent: ({ ...scope }) => commits.read(() => spendings.get(scope)),
+    resetSpending: ({ ...scope }) => commits.write(() => spendings.reset(scope)),
+
+    saveGrant: ({ ...grant }) => commits.write(() => grants.save(grant)),
+    listGrants: () => commits.read(() => grants.list()),
+    deleteGrants: (tool) => commits.write(() => grants.delete(tool)),
+
+    saveTrace: async (given) => {
+      const record = snapshotTrace(given);
       return withTrace(() => traces.save(record));
     },
     getTrace: (traceId) => readTurns(() => traces.get(traceId)),
-    listTraces: (filter) => readTurns(() => traces.list(filter)),
+    listTraces: ({ ...filter }) => readTurns(() => traces.list(filter)),
 
     health: () => health,
     close() {

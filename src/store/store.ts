@@ -1,4 +1,18 @@
-import type { AgentSession, ChatMessage, HarnessTrace, ProviderData, StoredMessage, ToolCall, TraceEvent, TraceSpan, TurnStatus } from "../contract/model.ts";
+import type {
+  AgentSession,
+  ChatMessage,
+  HarnessTrace,
+  ProviderData,
+  Spending,
+  StoredMessage,
+  ToolCall,
+  ToolResult,
+  TraceEvent,
+  TraceSpan,
+  TurnStatus,
+  Usage,
+} from "../contract/model.ts";
+import type { Failure } from "../errors.ts";
 
 /** What the caller may set of a session; an optional field that is left out is taken away. */
 export interface SessionFields {
@@ -21,6 +35,13 @@ export interface SessionFilter {
   after?: string | undefined;
 }
 
+/** What makes a repetition of a call recognizable. */
+export interface IdempotencyMark {
+  key: string;
+  /** Of the params: the same key with other params is a mistake. */
+  digest: string;
+}
+
 /** A turn as it is acknowledged: its id is the streamId. */
 export interface TurnStart {
   turnId: string;
@@ -29,6 +50,87 @@ export interface TurnStart {
   sessionId: string | undefined;
   messages: readonly ChatMessage[];
   trace: HarnessTrace;
+  /** With it the turn and what it comes to are kept for a day, also outside a session. */
+  idempotency?: (IdempotencyMark & { streamId: string }) | undefined;
+}
+
+/** What a message is made of, apart from where and when it was said. */
+export type MessageBody = ChatMessage & Pick<StoredMessage, "reasoning" | "outcomeUnknown">;
+
+/** What a running turn has come to between two model calls. */
+export interface TurnStep {
+  turnId: string;
+  /** Added behind those of the turn, in this order; they take the place of the text that `appendAnswer` has saved. */
+  messages: readonly MessageBody[];
+  /** Calls with side effects that are about to run. */
+  begun?: readonly string[] | undefined;
+  /** Calls, by id, that have come to an end: their results are among `messages`. */
+  ended?: readonly string[] | undefined;
+  /** False where a power cut may take the step; a crash of the process may never. */
+  durable: boolean;
+}
+
+/** How a turn ended, as its terminal told. */
+export interface TurnEnding {
+  status: Exclude<TurnStatus, "running">;
+  finishReason?: string | undefined;
+  usage?: Usage | undefined;
+  costUsd?: number | undefined;
+  failure?: Failure | undefined;
+  /** How often the model was called. */
+  steps: number;
+}
+
+/** A turn that was begun with an idempotency key. */
+export interface KeptTurn {
+  turnId: string;
+  streamId: string;
+  sessionId: string | undefined;
+  traceId: string;
+  digest: string;
+  status: TurnStatus;
+  /** Undefined while it is running, and when its process died in it. */
+  ending: TurnEnding | undefined;
+  /** What it came to: the messages behind those that it was begun with. */
+  messages: StoredMessage[];
+}
+
+/** What is sent along with a turn. */
+export interface History {
+  /** Stands for everything before `messages`; undefined when nothing was summarized. */
+  summary: string | undefined;
+  /** Messages that the summary stands for. */
+  summarized: number;
+  /** The system message that held where the summary ends; undefined when there was none. */
+  system: ChatMessage | undefined;
+  messages: { messageId: string; turnId: string; message: ChatMessage }[];
+}
+
+/** What stands for the older part of a session. */
+export interface NewSummary {
+  text: string;
+  /** The `messageId` of the last message that it stands for. */
+  through: string;
+  summarized: number;
+  system: ChatMessage | undefined;
+}
+
+/** A session that begins as a copy. */
+export interface Fork {
+  from: string;
+  /** The last turn that is copied; undefined for all that have ended. */
+  throughTurnId: string | undefined;
+  fields: SessionFields;
+  /** Gives out an id that no turn has. May be called more often than there are turns. */
+  newTurnId(): string;
+}
+
+/** What somebody has allowed for good. */
+export interface StoredGrant {
+  tool: string;
+  /** Exactly these arguments, as JSON; undefined for every call of the tool. */
+  call: string | undefined;
+  createdAt: string;
 }
 
 /** What the model said in a turn, as far as it came. */
@@ -43,11 +145,14 @@ export interface Answer {
 export interface TurnEnd {
   turnId: string;
   sessionId: string | undefined;
-  status: Exclude<TurnStatus, "running">;
-  /** Undefined when nothing was said. */
+  /** What was said since the last step; undefined when nothing was. */
   answer: Answer | undefined;
+  ending: TurnEnding;
   trace: TraceRecord;
 }
+
+/** Whose budget is used: that of everything, or of one session. */
+export type SpendingScope = { kind: "process" } | { kind: "session"; sessionId: string };
 
 export interface TraceRecord {
   trace: HarnessTrace;
@@ -69,7 +174,8 @@ export interface TraceFilter {
 
 /**
  * The session store. Promises resolve once the change is durable: a host is told only what a
- * `kill -9` or a power cut cannot take back (`appendAnswer` is the exception, see there).
+ * `kill -9` or a power cut cannot take back (`appendAnswer`, `saveStep` and `spend` are the exceptions, see there).
+ * What is passed is copied at the time of the call.
  * A read sees everything that was asked for before it, and only what is durable.
  * Everything rejects with a `WireError`: `session_not_found`, `session_closed`, `trace_not_found`,
  * `invalid_params` (a cursor that no page gave, a turn that exists) or `storage`, whose `data.reason`
@@ -88,16 +194,35 @@ export interface Store {
   /** Messages of a session in the order of its turns, and within a turn as they came. */
   listMessages(sessionId: string, page: { limit: number; cursor?: string | undefined }): Promise<Page<StoredMessage>>;
   /**
-   * All messages of the turns before `turnId`, to be sent along: without reasoning, with `providerData`, unanswered
-   * tool calls included.
+   * What the turns before `turnId` (when it is undefined, those before the first one that is running) send along: the newest summary, and the messages behind it, without
+   * reasoning, with `providerData`, unanswered tool calls included.
    */
-  history(sessionId: string, turnId: string): Promise<ChatMessage[]>;
+  history(sessionId: string, turnId: string | undefined): Promise<History>;
+  /**
+   * From now on `summary` stands for everything up to the message `through` and the summary before it. `summarized`: for how many messages.
+   * Of several, the one that reaches furthest counts; of those that reach equally far, the newest. Rejects with `session_not_found`, or with
+   * `invalid_params` when the session has no message `through`.
+   */
+  saveSummary(sessionId: string, summary: NewSummary): Promise<void>;
+  /**
+   * A new session with copies of the turns of `from` that have ended, up to `throughTurnId` (inclusive), and of its summaries as far as they
+   * stand for those. Rejects with `session_not_found`, `turn_not_found`, or `invalid_params` when the new session exists.
+   */
+  forkSession(fork: Fork): Promise<AgentSession>;
 
   /**
    * Stores the messages of a turn, marks it running, and touches the session. Rejects with
-   * `invalid_params` when the turn exists, `session_not_found` or `session_closed`.
+   * `invalid_params` when the turn exists (or a turn with that idempotency key), `session_not_found` or `session_closed`.
    */
   beginTurn(start: TurnStart): Promise<void>;
+  /**
+   * Stores a step of a running turn. A crash, or the end of the turn, leaves calls that had begun and not ended with a tool message whose
+   * `outcomeUnknown` is true. An id that is in `ended` and in `begun` was used twice: the earlier call has ended, the later begins.
+   * Of a turn outside a session nothing is kept, unless it has an idempotency key. Nothing happens when the turn has ended, or was deleted.
+   */
+  saveStep(step: TurnStep): Promise<void>;
+  /** The turn that was begun with the key; undefined when none was, or it was a day ago. Turns of dead processes are marked interrupted first. */
+  findTurn(idempotencyKey: string): Promise<KeptTurn | undefined>;
   /**
    * Adds to the text of a running turn, so that a crash keeps it. Survives `kill -9`; a power cut may
    * take the last seconds of a turn that has not ended.
@@ -106,9 +231,32 @@ export interface Store {
   /**
    * Stores the answer (partial unless completed) and the trace, and touches the session. Of a turn whose
    * session was deleted meanwhile, only the trace is stored. Nothing happens to a turn that was ended before. One that
-   * was marked interrupted for its process, which lives after all, has the partial answer replaced by this one.
+   * was marked interrupted for its process, which lives after all, has what was put behind its last step replaced.
    */
   endTurn(end: TurnEnd): Promise<void>;
+
+  /**
+   * Journals a call of a tool that the host makes itself, with a key. "begun": it is new and may run. Otherwise what is known of the earlier
+   * one: `result` is undefined while it runs (in this process or another), and has `outcomeUnknown` when its process died in it.
+   */
+  beginCall(mark: IdempotencyMark): Promise<"begun" | { digest: string; result: ToolResult | undefined }>;
+  /** Durable. Undefined: it was not run, and the key is free again. Nothing happens when it has ended before, or was begun a day ago. */
+  endCall(key: string, result: ToolResult | undefined): Promise<void>;
+
+  /**
+   * Adds to what the scopes have used (amounts may be negative, a sum never is). Survives `kill -9`. The scope of a session goes with it:
+   * what is used of one that is gone is not kept, and asking for it rejects with `session_not_found`.
+   */
+  spend(amounts: readonly { scope: SpendingScope; amount: Spending }[]): Promise<void>;
+  spent(scope: SpendingScope): Promise<Spending>;
+  resetSpending(scope: SpendingScope): Promise<void>;
+
+  /** Saving one that is there changes nothing. */
+  saveGrant(grant: StoredGrant): Promise<void>;
+  /** Oldest first. */
+  listGrants(): Promise<StoredGrant[]>;
+  /** All of them when no tool is named. */
+  deleteGrants(tool: string | undefined): Promise<void>;
 
   saveTrace(record: TraceRecord): Promise<void>;
   getTrace(traceId: string): Promise<TraceRecord>;

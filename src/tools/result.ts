@@ -1,3 +1,4 @@
+import { ToolFailureKind } from "../contract/model.ts";
 import { redactText } from "../redact.ts";
 import { deeperThan } from "../rpc/json.ts";
 import { ToolFailure, type ToolResult } from "./tool.ts";
@@ -15,8 +16,8 @@ export function resultOf(returned: unknown, durationMs: number): ToolResult {
 }
 
 /** A tool that ran and failed: the caller, often a model, should react. */
-export function failedResult(error: string, durationMs?: number): ToolResult {
-  return { success: false, needsFollowup: true, error, ...(durationMs === undefined ? {} : { data: { durationMs } }) };
+export function failedResult(error: string, kind: ToolFailureKind, durationMs?: number): ToolResult {
+  return { success: false, needsFollowup: true, error, kind, ...(durationMs === undefined ? {} : { data: { durationMs } }) };
 }
 
 /** The message of whatever was thrown; only a `ToolFailure` is trusted to hold no secret. */
@@ -45,12 +46,15 @@ const MOST_CHARACTERS = 2000;
 
 /** Fields of the wrong type are put right or left out: a result that the contract refuses helps nobody. */
 function ownResult(value: Record<string, unknown>, success: boolean, durationMs: number): ToolResult {
-  const { terminal, needsFollowup, message, error, data, ...rest } = value;
+  const { terminal, needsFollowup, message, error, kind, outcomeUnknown, data, ...rest } = value;
+  const known = ToolFailureKind.safeParse(kind);
   return {
     ...rest,
     success,
     ...(typeof terminal === "boolean" ? { terminal } : {}),
     ...(typeof needsFollowup === "boolean" ? { needsFollowup } : {}),
+    ...(known.success ? { kind: known.data } : {}),
+    ...(typeof outcomeUnknown === "boolean" ? { outcomeUnknown } : {}),
     ...(message === undefined || message === null ? {} : { message: textOf(message) }),
     ...(error === undefined || error === null ? {} : { error: textOf(error) }),
     data: { ...(data === null ? {} : dataOf(data)), durationMs },

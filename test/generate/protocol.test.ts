@@ -2,38 +2,48 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { methods, type MethodName, notifications } from "../../src/contract/index.ts";
+import { parse as parseYaml } from "yaml";
+import { Config } from "../../src/contract/config.ts";
+import { hostRequests, methods, type MethodName, notifications } from "../../src/contract/index.ts";
+import { ToolFailureKind, ToolMode } from "../../src/contract/model.ts";
 import { errorTable, failureTable } from "../../src/errors.ts";
 import { protocolDocument } from "../../src/generate/protocol.ts";
 import { scripted } from "../../src/providers/scripted.ts";
 import { providers } from "../../src/registry.ts";
+import { modeOf } from "../../src/tools/tool.ts";
 import { anchors, blocks, links, protocol, type TranscriptLine, transcripts } from "./document.ts";
 import { faults } from "./validator.ts";
 
 type Frame = { id?: unknown; method?: string; params?: unknown; result?: unknown; error?: unknown };
 
+/** Every line, with the spaces of tables taken out. */
+const rows = protocol.split("\n").map((line) => line.replace(/ +/g, " "));
+
 /** What is wrong with frames that were exchanged in this order. */
-function faultsOf(frames: readonly { from: string; frame: Frame }[]): string[] {
-  const asked = new Map<unknown, string>();
+function faultsOf(frames: readonly { from: "host" | "sidecar"; frame: Frame }[]): string[] {
+  /** Where the answer to each request is described, by the side that has asked. */
+  const asked = { host: new Map<unknown, string>(), sidecar: new Map<unknown, string>() };
   return frames.flatMap(({ from, frame }) => {
-    if (from === "host") {
-      if (frame.method !== undefined && frame.id !== undefined) asked.set(frame.id, frame.method);
-      return faults("MessageToSidecar", frame);
+    const [prefix, other] = from === "host" ? (["", "sidecar"] as const) : (["host:", "host"] as const);
+    const outside = faults(from === "host" ? "MessageToSidecar" : "MessageToHost", frame);
+    if (frame.method !== undefined) {
+      if (frame.id !== undefined) asked[from].set(frame.id, `${prefix}${frame.method}.result`);
+      return outside;
     }
-    const outside = faults("MessageToHost", frame);
-    const method = asked.get(frame.id);
-    if (frame.id !== undefined && frame.error === undefined && method === undefined) return [...outside, `nothing was asked with the id ${String(frame.id)}`];
-    return [...outside, ...("result" in frame && method !== undefined ? faults(`${method}.result`, frame.result) : [])];
+    const answered = asked[other].get(frame.id);
+    if (answered === undefined) return [...outside, `nothing was asked with the id ${String(frame.id)}`];
+    return [...outside, ...("result" in frame ? faults(answered, frame.result) : [])];
   });
 }
 
 function parsed(lines: readonly TranscriptLine[]) {
-  return lines.filter(({ from }) => from !== "stderr").map(({ from, text }) => ({ from, frame: JSON.parse(text) as Frame }));
+  return lines.flatMap(({ from, text }) => (from === "stderr" ? [] : [{ from, frame: JSON.parse(text) as Frame }]));
 }
 
 describe("protocol.md", () => {
-  it("names every method, notification, error and kind of failure", () => {
-    for (const name of [...Object.keys(methods), ...Object.keys(notifications)]) expect(protocol).toContain(`\n### ${name}\n`);
+  it("names every method, notification, request to the host, error and kind of failure", () => {
+    const ofHost = Object.keys(hostRequests).map((name) => `host:${name}`);
+    for (const name of [...Object.keys(methods), ...Object.keys(notifications), ...ofHost]) expect(protocol).toContain(`\n### ${name}\n`);
     for (const { code, kind, message } of Object.values(errorTable))
       expect(protocol).toMatch(new RegExp(`^\\| ${code} \\| \`${kind}\` \\|.*${message}\\.`, "m"));
     for (const [kind, { retryable }] of Object.entries(failureTable)) expect(protocol).toContain(`| \`${kind}\` | ${retryable} |`);
@@ -58,7 +68,6 @@ describe("protocol.md", () => {
   });
 
   it("lists the providers that there are", () => {
-    const rows = protocol.split("\n").map((line) => line.replace(/ +/g, " "));
     for (const { name, aliases, localAliases = {}, defaultBaseUrl, apiKeyVariable, needsModel } of providers) {
       for (const [alias, address] of Object.entries(localAliases)) expect(rows.find((line) => line.startsWith(`| \`${alias}\` |`))).toContain(`\`${address}\``);
       const names = [name, ...aliases]
@@ -69,6 +78,53 @@ describe("protocol.md", () => {
       expect(row).toContain(`| ${needsModel ? "yes" : "no"} |`);
       for (const fact of [defaultBaseUrl, apiKeyVariable]) if (fact !== undefined) expect(row).toContain(`\`${fact}\``);
     }
+  });
+});
+
+describe("the tables of tools in protocol.md", () => {
+  it("list the built-in tools that the configuration can switch on, in a table", () => {
+    const { options } = Config.shape.tools.unwrap().shape.builtin.unwrap().element;
+    for (const name of options) expect(rows.filter((row) => row.startsWith(`| \`${name}\` |`))).toHaveLength(1);
+  });
+
+  it("say what each kind of failure, mode and decision means, and leave none out", () => {
+    const { decision } = hostRequests["approval.request"].result.shape;
+    const { phase } = notifications["stream.status"].params.shape;
+    for (const word of [...ToolFailureKind.options, ...ToolMode.options, ...decision.options, ...phase.options])
+      expect(rows.some((row) => row.startsWith(`| \`${word}\` |`))).toBe(true);
+  });
+
+  it("name the beginnings that a mode follows from, and what happens then", () => {
+    for (const mode of ToolMode.options) {
+      const [, , beginnings, decision] = rows.find((row) => row.startsWith(`| \`${mode}\` |`))!.split(" | ");
+      for (const [, beginning] of beginnings!.matchAll(/`(\w+_)`/g)) expect(modeOf(`${beginning}thing`)).toBe(mode);
+      expect(decision).toContain(`\`${Config.parse({}).policy.modes[mode]}\``);
+    }
+    expect(modeOf("thing")).toBe("other");
+  });
+});
+
+describe("the table of configuration keys in protocol.md", () => {
+  const key = (path: string) => rows.find((row) => row.startsWith(`| \`${path}\` |`));
+
+  it("shows keys inside lists and maps, with their defaults and whether they are required", () => {
+    expect(key("tools.process[].name")).toContain("| (required) |");
+    expect(key("tools.process[].env")).toContain('| `["PATH","HOME"]` |');
+    expect(key("mcpServers.*.startTimeoutMs")).toContain("| `30000` |");
+    expect(key("prices.*.inputPerMTok")).toContain("| (required) |");
+    expect(key("tools.parallel")).toContain("| `16` |");
+    expect(key("compaction.share")).toContain("| number (0.1 to 0.95) | `0.8` |");
+  });
+
+  it("refers to shapes that have a table of their own, and tells a key without words by the object around it", () => {
+    expect(key("budgets.session")).toContain("| [Budget](#budget) |");
+    expect(key("policy.modes.read")).toContain("What happens when a model calls a tool of this mode.");
+  });
+});
+
+describe("the YAML in protocol.md", () => {
+  it.each(blocks("yaml").map((lines) => [lines[0]!, lines.join("\n")]))("%s … is a configuration that is accepted", (_first, text) => {
+    expect(Config.safeParse(parseYaml(text))).toMatchObject({ success: true });
   });
 });
 
@@ -91,7 +147,8 @@ describe("the JSON in protocol.md", () => {
   it("shows frames that fit the schema", () => {
     const single = frames.filter((block) => block.length === 1).flat();
     expect(single.length).toBeGreaterThanOrEqual(Object.keys(notifications).length);
-    for (const frame of single) expect(faults(frame.method?.startsWith("$/") ? "MessageToSidecar" : "MessageToHost", frame)).toEqual([]);
+    const toSidecar = (frame: Frame) => frame.method?.startsWith("$/") === true || String(frame.id).startsWith("srv_");
+    for (const frame of single) expect(faults(toSidecar(frame) ? "MessageToSidecar" : "MessageToHost", frame)).toEqual([]);
   });
 
   it("shows params that can be sent, and a script that can be played", async () => {
@@ -127,8 +184,30 @@ describe("the JSON in protocol.md", () => {
 
 describe("the transcripts in protocol.md", () => {
   it("hold frames that fit the schemas, and answers to what was asked", () => {
-    expect(transcripts).toHaveLength(2);
+    expect(transcripts).toHaveLength(5 + Object.keys(hostRequests).length);
     for (const lines of transcripts) expect(faultsOf(parsed(lines))).toEqual([]);
+  });
+
+  it("show each request to the host with its answer, under its heading", () => {
+    const examples = transcripts.filter((lines) => lines.length === 2).map(parsed);
+    expect(examples.map(([request]) => request!.frame.method)).toEqual(Object.keys(hostRequests));
+    for (const [request, answer] of examples) {
+      expect([request!.from, answer!.from]).toEqual(["sidecar", "host"]);
+      expect(answer!.frame.id).toBe(request!.frame.id);
+      const section = protocol.split(`\n### host:${request!.frame.method}\n`)[1]!.split("\n### ")[0]!;
+      expect(section).toContain(JSON.stringify(request!.frame));
+    }
+  });
+
+  it("show each call with one result, and results of calls that were made", () => {
+    for (const lines of transcripts.map(parsed)) {
+      const chunks = lines
+        .filter(({ frame }) => frame.method === "stream.chunk")
+        .map(({ frame }) => frame.params as { toolCall?: { id: string }; toolResult?: { id: string } });
+      const results = chunks.flatMap(({ toolResult }) => toolResult?.id ?? []);
+      expect(results).toEqual([...new Set(results)]);
+      expect(chunks.flatMap(({ toolCall }) => toolCall?.id ?? [])).toEqual(expect.arrayContaining(results));
+    }
   });
 
   it("keep the rules of streams: reply first, seq without gaps, one end", () => {
@@ -156,7 +235,7 @@ describe("the transcripts in protocol.md", () => {
 });
 
 describe("making protocol.md", () => {
-  const wholeChapter = ["help", "limits", "failures", "config", "method-list", "methods", "notifications", "shapes", "errors"]
+  const wholeChapter = ["help", "limits", "failures", "config", "method-list", "methods", "notifications", "host-requests", "shapes", "errors"]
     .map((name) => `<!-- generated: ${name} -->`)
     .join("\n");
 

@@ -18,6 +18,6 @@ export function faults(definition: string, value: unknown): string[] {
 export function newAjv(): Ajv2020 {
   const formats = { "date-time": (text: string) => !Number.isNaN(Date.parse(text)), uri: (text: string) => URL.canParse(text) };
   const strict = new Ajv2020({ strict: true, allowUnionTypes: true, allErrors: true, formats });
-  strict.addVocabulary(["x-methods", "x-notifications", "x-protocolVersion"]);
+  strict.addVocabulary(["x-hostRequests", "x-methods", "x-notifications", "x-protocolVersion"]);
   return strict;
 }

@@ -234,9 +234,11 @@ describe("the environment", () => {
   });
 
   it("reaches every key with a single value", async () => {
-    const sample = { string: "http://127.0.0.1:9/x", number: "70000", boolean: "true", enum: "ERROR" };
-    for (const { path: at, kind } of leaves) {
-      const value = at.includes("gracePeriodSeconds") ? "7" : at.includes("attempts") || at.includes("depth") ? "4" : sample[kind];
+    const sample = { string: "http://127.0.0.1:9/x", number: "70000", boolean: "true" };
+    const small = ["gracePeriodSeconds", "attempts", "depth", "parallel", "keepTurns"];
+    for (const { path: at, kind, options } of leaves) {
+      const key = at.at(-1) ?? "";
+      const value = key === "share" ? "0.5" : small.includes(key) ? "4" : kind === "enum" ? (options.at(-1) ?? "") : sample[kind];
       const { current } = await load({ env: { [variableOf(at)]: value } });
       expect(String(valueAt(current, at)), at.join(".")).toBe(at.join(".").match(/storagePath|script$/) ? path.resolve("/work-folder", value) : value);
     }
@@ -347,6 +349,8 @@ describe("config.get", () => {
   });
 });
 
+const builtinNames = ["read_file", "list_directory", "get_time", "write_file", "edit_file", "search_files", "run_command", "fetch_url"];
+
 describe("config.set", () => {
   it("tells its listeners, until they have enough", async () => {
     const config = await load();
@@ -384,7 +388,7 @@ describe("config.set", () => {
     [{ log_level: "INFO" }, { path: "log_level", reason: "unknown key, did you mean logLevel?", nearest: "logLevel" }],
     [{ quux: null }, { path: "quux", reason: "unknown key" }],
     [{ trace: [] }, { path: "trace", reason: "expected object, received array" }],
-    [{ tools: { builtin: [null] } }, { path: "tools.builtin.0", reason: "expected one of read_file, list_directory, get_time" }],
+    [{ tools: { builtin: [null] } }, { path: "tools.builtin.0", reason: `expected one of ${builtinNames.join(", ")}` }],
     [{ tools: { roots: [""] } }, { path: "tools.roots.0", reason: "too small: expected string to have >=1 characters" }],
     [{ limits: { depth: 5 } }, { path: "limits.depth", reason: "can only be set at start" }],
     [{ limits: 5 }, { path: "limits", reason: "can only be set at start" }],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ChatMessage } from "../../src/contract/model.ts";
-import { conversation } from "../../src/runtime/history.ts";
+import { conversation } from "../../src/runtime/turns/history.ts";
 
 const user = (content: string): ChatMessage => ({ role: "user", content });
 const system = (content: string): ChatMessage => ({ role: "system", content });

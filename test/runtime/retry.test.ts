@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type FailureKind, failureTable } from "../../src/errors.ts";
-import { nextTry } from "../../src/runtime/retry.ts";
+import { nextTry } from "../../src/runtime/turns/retry.ts";
 
 const rule = { attempts: 3, baseMs: 500, maxMs: 8_000 };
 const middle = () => 0.5;

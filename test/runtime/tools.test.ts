@@ -1,10 +1,11 @@
 import { createRequire } from "node:module";
 import { describe, expect, it } from "vitest";
 import { ToolResult } from "../../src/contract/model.ts";
-import { WireError } from "../../src/errors.ts";
+import { fail, WireError } from "../../src/errors.ts";
 import { registerSecret } from "../../src/redact.ts";
-import { createToolRegistry, type ToolInvocation, type ToolOutcome } from "../../src/runtime/tools.ts";
-import { modeOf, type Tool, ToolFailure } from "../../src/tools/tool.ts";
+import { type Invocation, misfitOf, runTool, type ToolOutcome, unknownTool } from "../../src/runtime/tools/invocation.ts";
+import { ToolRegistry } from "../../src/runtime/tools/registry.ts";
+import { modeOf, type Tool, ToolFailure, type ToolSource } from "../../src/tools/tool.ts";
 
 const never = new AbortController().signal;
 
@@ -13,6 +14,25 @@ const compilerLoadedAtStart = compilerLoaded();
 
 function tool(name: string, run: Tool["run"], parameters: Record<string, unknown> = {}): Tool {
   return { name, description: `Does ${name}.`, parameters, mode: modeOf(name), run };
+}
+
+interface ToolInvocation {
+  name: string;
+  arguments: Record<string, unknown>;
+  observer?: Invocation["observer"];
+}
+
+/** Tools, and calls of them by name as a host makes them. */
+function createToolRegistry({ tools, timeoutMs }: { tools: Tool[]; timeoutMs: number }) {
+  const registry = new ToolRegistry();
+  registry.configure(tools, undefined);
+  const invoke = async ({ name, arguments: args, observer }: ToolInvocation, signal: AbortSignal): Promise<ToolResult> => {
+    if (signal.aborted) throw fail("cancelled");
+    const found = await registry.find(name);
+    if (found === undefined) return unknownTool(name);
+    return (await misfitOf(found, args)) ?? runTool(found, args, { callId: "call_1", observer }, timeoutMs, signal);
+  };
+  return { registry, invoke };
 }
 
 /** The result of one call of a tool, checked against the contract. */
@@ -47,31 +67,79 @@ async function wireError(attempt: Promise<unknown>): Promise<WireError> {
 
 const durationMs: unknown = expect.any(Number);
 
+const source = (...names: string[]): ToolSource => {
+  const tools = names.map((name) => tool(name, async () => 1));
+  return { tools: async () => tools, find: async (name) => tools.find((each) => each.name === name), close: async () => undefined };
+};
+
 describe("the registry", () => {
-  it("lists function descriptors and counts", () => {
+  it("lists function descriptors and counts", async () => {
     const parameters = { type: "object" };
-    const registry = createToolRegistry({ tools: [tool("get_it", async () => 1, parameters)], timeoutMs: 1 });
+    const { registry } = createToolRegistry({ tools: [tool("get_it", async () => 1, parameters)], timeoutMs: 1 });
     expect(registry.count).toBe(1);
-    expect(registry.list()).toEqual([{ type: "function", function: { name: "get_it", description: "Does get_it.", parameters } }]);
-    expect(registry.get("get_it")?.mode).toBe("read");
-    expect(registry.get("toString")).toBeUndefined();
+    expect(await registry.list()).toEqual([{ type: "function", function: { name: "get_it", description: "Does get_it.", parameters } }]);
+    expect((await registry.find("get_it"))?.mode).toBe("read");
+    expect(await registry.find("toString")).toBeUndefined();
   });
 
-  it("refuses two tools of one name, and then stays as it was", () => {
-    const registry = createToolRegistry({ tools: [tool("a", async () => 1)], timeoutMs: 1 });
-    expect(() => registry.replace([tool("b", async () => 1), tool("b", async () => 2)])).toThrow('Two tools are named "b"');
-    expect(registry.list().map(({ function: { name } }) => name)).toEqual(["a"]);
+  it("refuses two tools of one name, wherever they come from, and then stays as it was", async () => {
+    const { registry } = createToolRegistry({ tools: [tool("a", async () => 1)], timeoutMs: 1 });
+    expect(() => registry.configure([tool("b", async () => 1), tool("b", async () => 2)], undefined)).toThrow('Two tools are named "b"');
+    expect(() => registry.register([tool("c", async () => 1), tool("a", async () => 2)])).toThrow('There is another tool named "a"');
+    expect(() => registry.register([tool("mcp__x__y", async () => 1)])).toThrow("MCP servers");
+    expect(() => registry.register([tool("no spaces", async () => 1)])).toThrow("letters, digits");
+    expect((await registry.list()).map(({ function: { name } }) => name)).toEqual(["a"]);
+    registry.register([tool("h", async () => 1)]);
+    expect(() => registry.configure([tool("h", async () => 1)], undefined)).toThrow('There is another tool named "h"');
   });
 
-  it("replaces tools and deadline, and lets running calls end as they began", async () => {
+  it("keeps the host's tools beside its own, until the host takes them back", () => {
+    const { registry } = createToolRegistry({ tools: [tool("a", async () => 1)], timeoutMs: 1 });
+    expect(registry.register([tool("h1", async () => 1), tool("h2", async () => 1)])).toEqual(["h1", "h2"]);
+    expect(registry.register([tool("h1", async () => 2)])).toEqual(["h1", "h2"]);
+    expect(registry.count).toBe(3);
+    expect(registry.unregister(["h2", "a", "nobody"])).toEqual(["h1"]);
+    expect(registry.unregister(undefined)).toEqual([]);
+    expect(registry.count).toBe(1);
+  });
+
+  it("selects by name and by prefix, and asks the source only where it may be meant", async () => {
+    const registry = new ToolRegistry();
+    let asked = 0;
+    const counted = { ...source("mcp__s__x", "mcp__s__y", "mcp__t__x") };
+    const tools = counted.tools;
+    counted.tools = () => {
+      asked += 1;
+      return tools();
+    };
+    registry.configure([tool("get_a", async () => 1), tool("get_b", async () => 1), tool("set_a", async () => 1)], counted);
+    const select = async (...patterns: string[]) => (await registry.select(patterns)).map(({ name }) => name);
+    expect(await select()).toEqual([]);
+    expect(await select("get_*")).toEqual(["get_a", "get_b"]);
+    expect(await select("set_a", "set_a", "get_a")).toEqual(["get_a", "set_a"]);
+    expect(asked).toBe(0);
+    expect(await select("mcp__s__*")).toEqual(["mcp__s__x", "mcp__s__y"]);
+    expect(await select("mcp__t__x", "get_b")).toEqual(["get_b", "mcp__t__x"]);
+    expect(await select("m*")).toHaveLength(3);
+    expect(await select("*")).toHaveLength(6);
+    expect(asked).toBe(4);
+  });
+
+  it("refuses a name of useTools that nobody has, and says which one is close", () => {
+    const { registry } = createToolRegistry({ tools: [tool("read_file", async () => 1)], timeoutMs: 1 });
+    expect(() => registry.check(["read_file", "mcp__later__x", "get_*", "*"])).not.toThrow();
+    expect(() => registry.check(["*", "readfile"])).toThrow('No tool is named "readfile"; did you mean "read_file"?');
+    expect(() => registry.check([""])).toThrow("No tool");
+  });
+
+  it("replaces tools, and lets running calls end as they began", async () => {
     const end = gate<string>();
-    const registry = createToolRegistry({ tools: [tool("a", () => end.opened)], timeoutMs: 60_000 });
+    const { registry, invoke } = createToolRegistry({ tools: [tool("a", () => end.opened)], timeoutMs: 60_000 });
     const started = gate();
-    const running = registry.invoke({ name: "a", arguments: {}, observer: { started: () => started.open() } }, never);
+    const running = invoke({ name: "a", arguments: {}, observer: { started: () => started.open() } }, never);
     await started.opened;
-    registry.replace([tool("b", () => new Promise(() => undefined))], 1);
-    expect(await registry.invoke({ name: "a", arguments: {} }, never)).toEqual({ success: false, error: "Unknown tool: a", needsFollowup: false });
-    expect((await registry.invoke({ name: "b", arguments: {} }, never)).error).toContain("within 1 ms");
+    registry.configure([tool("b", async () => 1)], undefined);
+    expect(await invoke({ name: "a", arguments: {} }, never)).toMatchObject({ success: false, error: "Unknown tool: a", needsFollowup: false });
     end.open("still here");
     expect(await running).toMatchObject({ success: true, data: { value: "still here" } });
   });
@@ -81,26 +149,16 @@ describe("the registry", () => {
     await returning(1);
     expect(compilerLoaded()).toBe(true);
   });
-});
-
-describe("policy", () => {
-  it("refuses a destructive tool without consent, before it looks at the arguments", async () => {
-    let runs = 0;
-    const registry = createToolRegistry({ tools: [tool("delete_all", async () => (runs += 1), { required: ["x"] })], timeoutMs: 60_000 });
-    for (const consentGranted of [undefined, false]) {
-      const error = await wireError(registry.invoke({ name: "delete_all", arguments: {}, consentGranted }, never));
-      expect(error.toWire()).toMatchObject({ code: -32002, kind: "policy_denied", data: { tool: "delete_all", mode: "destructive" } });
-      expect(error.message).toContain("consentGranted");
-    }
-    expect(runs).toBe(0);
-    await registry.invoke({ name: "delete_all", arguments: { x: 1 }, consentGranted: true }, never);
-    expect(runs).toBe(1);
-  });
 
   it("names an unknown tool in the result", async () => {
     const registry = createToolRegistry({ tools: [], timeoutMs: 1 });
     for (const name of ["x", "__proto__", "delete_x"]) {
-      expect(await registry.invoke({ name, arguments: {} }, never)).toEqual({ success: false, error: `Unknown tool: ${name}`, needsFollowup: false });
+      expect(await registry.invoke({ name, arguments: {} }, never)).toEqual({
+        success: false,
+        error: `Unknown tool: ${name}`,
+        kind: "invalid_params",
+        needsFollowup: false,
+      });
     }
   });
 });
@@ -117,7 +175,7 @@ describe("arguments", () => {
     [object({ list: { type: "array", items: { minimum: 3 } } }), { list: [3, 1] }, "Invalid arguments: /list/1 must be >= 3"],
     [object({ v: { const: 1 } }), { v: 2 }, "Invalid arguments: /v must be equal to constant: 1"],
   ])("that do not fit are refused by path and reason: %j", async (schema, args, error) => {
-    expect(await resultOf(ran, schema, args)).toEqual({ success: false, needsFollowup: true, error });
+    expect(await resultOf(ran, schema, args)).toEqual({ success: false, needsFollowup: true, kind: "invalid_params", error });
   });
 
   it("are checked by the dialect of the schema", async () => {
@@ -239,7 +297,14 @@ describe("results", () => {
 
 describe("failures", () => {
   it("keep the message of a ToolFailure and mask secrets in any other", async () => {
-    expect(await throwing(new ToolFailure("No such city"))).toEqual({ success: false, needsFollowup: true, error: "No such city", data: { durationMs } });
+    expect(await throwing(new ToolFailure("No such city"))).toEqual({
+      success: false,
+      needsFollowup: true,
+      kind: "tool_failed",
+      error: "No such city",
+      data: { durationMs },
+    });
+    expect(await throwing(new ToolFailure("Nobody there", "unavailable"))).toMatchObject({ success: false, kind: "unavailable" });
     const leak = await throwing(new Error("401 for Bearer abcdefghijklmnop"));
     expect(leak.error).toMatch(/^401 for .*\*{8}$/);
     expect(leak.error).not.toContain("abcdefgh");
@@ -284,7 +349,7 @@ describe("failures", () => {
 describe("ends", () => {
   it("come at the deadline, with the tool's signal aborted", async () => {
     const aborted = gate();
-    const hangs = tool("get_slow", (_, signal) => {
+    const hangs = tool("get_slow", (_, { signal }) => {
       signal.addEventListener("abort", () => aborted.open());
       return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("told to stop"))));
     });
@@ -292,14 +357,20 @@ describe("ends", () => {
     const registry = createToolRegistry({ tools: [hangs], timeoutMs: 20 });
     const result = await registry.invoke({ name: "get_slow", arguments: {}, observer: { ended: (outcome) => outcomes.push(outcome) } }, never);
     await aborted.opened;
-    expect(result).toEqual({ success: false, needsFollowup: true, error: 'The tool "get_slow" did not finish within 20 ms', data: { durationMs } });
+    expect(result).toEqual({
+      success: false,
+      needsFollowup: true,
+      kind: "timeout",
+      error: 'The tool "get_slow" did not finish within 20 ms',
+      data: { durationMs },
+    });
     expect(outcomes).toMatchObject([{ status: "timeout", result }]);
   });
 
   it("come when the caller cancels, even if the tool does not listen", async () => {
     let toolSignal: AbortSignal | undefined;
     const started = gate();
-    const deaf = tool("get_deaf", (_, signal) => {
+    const deaf = tool("get_deaf", (_, { signal }) => {
       toolSignal = signal;
       started.open();
       return new Promise(() => undefined);

@@ -5,7 +5,7 @@ import { WireError } from "../../src/errors.ts";
 import { loadDriver } from "../../src/store/sqlite/driver.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
-import { session, traceRecord, turn } from "./records.ts";
+import { answer, calling, ending, result, session, traceRecord, turn } from "./records.ts";
 
 const [task = "", path = "", argument = ""] = process.argv.slice(2);
 
@@ -30,8 +30,8 @@ async function writeForever(store: Store, name: string): Promise<never> {
       await store.endTurn({
         turnId,
         sessionId,
-        status: "completed",
-        answer: { text: `said ${turnId}, all of it`, reasoning: "", toolCalls: [] },
+        ending: ending("completed"),
+        answer: answer(`said ${turnId}, all of it`),
         trace: traceRecord(`tr_${turnId}`, { sessionId, status: "completed" }),
       });
       say(`ended ${sessionId} ${turnId}`);
@@ -39,10 +39,75 @@ async function writeForever(store: Store, name: string): Promise<never> {
   }
 }
 
+/** Turns that call tools, in a session and outside, and calls with a key; each line is something that was acknowledged. */
+async function actForever(store: Store, name: string, sessionId: string | undefined): Promise<never> {
+  if (sessionId !== undefined) await store.upsertSession(session(sessionId));
+  for (let round = 0; ; round++) {
+    const turnId = `${name}_${round}`;
+    await store.beginTurn({ ...turn(turnId, sessionId), idempotency: { key: turnId, digest: "d", streamId: turnId } });
+    for (let step = 0; step < 3; step++) {
+      const [first, second] = [`${turnId}_c${step}_1`, `${turnId}_c${step}_2`];
+      await store.saveStep({ turnId, messages: [calling(first, second)], begun: [first], durable: step !== 1 });
+      say(`begun ${turnId} ${first}`);
+      await store.appendAnswer(turnId, { text: "partial", reasoning: "" });
+      await store.saveStep({ turnId, messages: [result(first)], ended: [first], begun: [second], durable: step !== 1 });
+      say(`ended ${turnId} ${first}`);
+      say(`begun ${turnId} ${second}`);
+      await store.saveStep({ turnId, messages: [result(second)], ended: [second], durable: step !== 1 });
+      say(`ended ${turnId} ${second}`);
+    }
+    const trace = traceRecord(`tr_${turnId}`, { status: "completed" });
+    await store.endTurn({ turnId, sessionId, ending: ending("completed"), answer: answer(`all of ${turnId}`), trace });
+    say(`done ${turnId}`);
+    await store.beginCall({ key: turnId, digest: "d" });
+    say(`call ${turnId}`);
+    await store.endCall(turnId, { success: true });
+    say(`called ${turnId}`);
+    await store.spend([{ scope: { kind: "process" }, amount: { tokens: 1, steps: 0, toolCalls: 0, costUsd: 0.5, wallMs: 0 } }]);
+    say(`spent ${turnId}`);
+  }
+}
+
 const tasks: Record<string, () => Promise<void>> = {
   async write() {
     const store = await open();
     await Promise.all(Array.from({ length: 6 }, (_, index) => writeForever(store, `${argument}${index}`)));
+  },
+
+  async act() {
+    const store = await open();
+    await Promise.all(Array.from({ length: 6 }, (_, index) => actForever(store, `${argument}${index}`, index % 3 === 0 ? undefined : `${argument}s${index}`)));
+  },
+
+  async keys() {
+    const store = await open();
+    say("open");
+    await new Promise((resolve) => process.stdin.once("data", resolve));
+    process.stdin.destroy();
+    for (let round = 0; round < 60; round++) {
+      const idempotency = { key: `k${round}`, digest: argument, streamId: `${argument}${round}` };
+      const began = await store.beginTurn({ ...turn(`${argument}${round}`, undefined), idempotency }).then(
+        () => true,
+        (error: unknown) => {
+          if (!(error instanceof WireError) || error.data?.["field"] !== "idempotencyKey") throw error;
+          return false;
+        },
+      );
+      if (began) say(`turn k${round}`);
+      if ((await store.beginCall({ key: `k${round}`, digest: argument })) === "begun") say(`call k${round}`);
+    }
+    // Others must find turns and calls of a process that lives.
+    say("tried");
+    setInterval(() => {}, 60_000);
+  },
+
+  async spend() {
+    const store = await open();
+    for (let round = 0; round < 20; round++) {
+      const amount = { tokens: 1, steps: 2, toolCalls: 0, costUsd: 0.25, wallMs: 0 };
+      await Promise.all(Array.from({ length: 5 }, () => store.spend([{ scope: { kind: "process" }, amount }])));
+    }
+    await store.close();
   },
 
   async share() {

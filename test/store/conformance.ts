@@ -2,7 +2,11 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ChatMessage, StoredMessage } from "../../src/contract/model.ts";
 import type { Store, StoreOptions } from "../../src/store/store.ts";
-import { START_MS, session, trace, traceRecord, turn, wholeTurn } from "./records.ts";
+import { describeAccounts } from "./conformance/accounts.ts";
+import { describeCalls, describeKeys } from "./conformance/keys.ts";
+import { describeSteps } from "./conformance/steps.ts";
+import { describeForks, describeSummaries } from "./conformance/summaries.ts";
+import { ending, START_MS, session, trace, traceRecord, turn, wholeTurn } from "./records.ts";
 
 /** What every store does, whatever it keeps its records in. */
 export function describeStore(name: string, open: (options: Omit<StoreOptions, "path">) => Promise<Store>): void {
@@ -11,12 +15,14 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
     let clock = START_MS;
     const options = { keepTraces: 1000, now: () => (clock += 1000) };
     beforeEach(async () => {
-      clock = START_MS;
       store = await open(options);
+      clock = START_MS;
     });
     afterEach(() => store.close());
 
     const said = (messages: StoredMessage[]): unknown[] => messages.map((message) => message.content);
+    const sent = async (sessionId: string, turnId: string): Promise<ChatMessage[]> =>
+      (await store.history(sessionId, turnId)).messages.map(({ message }) => message);
     const allMessages = async (sessionId: string): Promise<StoredMessage[]> => (await store.listMessages(sessionId, { limit: 1000 })).items;
 
     describe("sessions", () => {
@@ -114,7 +120,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         expect((await ids({}))[0]).toBe("s2");
         await store.setActive("s3", true);
         expect((await ids({}))[0]).toBe("s3");
-        await store.endTurn({ turnId: "t1", sessionId: "s2", status: "cancelled", answer: undefined, trace: traceRecord("tr_t1") });
+        await store.endTurn({ turnId: "t1", sessionId: "s2", ending: ending("cancelled"), answer: undefined, trace: traceRecord("tr_t1") });
         expect(await ids({})).toEqual(["s2", "s3", "s1", "s5", "s4"]);
       });
 
@@ -191,7 +197,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.endTurn({
           turnId: "t1",
           sessionId: "s1",
-          status: "completed",
+          ending: ending("completed"),
           answer: { text: "Hello", reasoning: "greet", toolCalls: [{ id: "c1", name: "f", arguments: { x: 1 } }] },
           trace: traceRecord("tr_t1", { sessionId: "s1", status: "completed" }),
         });
@@ -214,12 +220,12 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.endTurn({
           turnId: "t1",
           sessionId: "s1",
-          status: "cancelled",
+          ending: ending("cancelled"),
           answer: { text: "Hel", reasoning: "", toolCalls: [] },
           trace: traceRecord("tr_t1"),
         });
         await store.beginTurn(turn("t2", "s1"));
-        await store.endTurn({ turnId: "t2", sessionId: "s1", status: "error", answer: undefined, trace: traceRecord("tr_t2") });
+        await store.endTurn({ turnId: "t2", sessionId: "s1", ending: ending("error"), answer: undefined, trace: traceRecord("tr_t2") });
         expect((await allMessages("s1")).map(({ messageId, partial, turnStatus }) => [messageId, partial, turnStatus])).toEqual([
           ["t1-0", false, "cancelled"],
           ["t1-1", true, "cancelled"],
@@ -244,7 +250,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.beginTurn(turn("t1", "s1", ...messages));
         expect(await allMessages("s1")).toMatchObject(messages);
         await store.beginTurn(turn("t2", "s1"));
-        expect(await store.history("s1", "t2")).toEqual(messages);
+        expect(await sent("s1", "t2")).toEqual(messages);
       });
 
       it("keep any text of any length", async () => {
@@ -280,7 +286,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.endTurn({
           turnId: "t1",
           sessionId: "s1",
-          status: "completed",
+          ending: ending("completed"),
           answer: { text: "ok", reasoning: "", toolCalls: [] },
           trace: traceRecord("tr_t1"),
         });
@@ -295,7 +301,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.endTurn({
           turnId: "t1",
           sessionId: "s1",
-          status: "cancelled",
+          ending: ending("cancelled"),
           answer: { text: "lost", reasoning: "", toolCalls: [] },
           trace: traceRecord("tr_t1", { sessionId: "s1", status: "cancelled" }),
         });
@@ -313,7 +319,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.endTurn({
           turnId: "t1",
           sessionId: undefined,
-          status: "completed",
+          ending: ending("completed"),
           answer: { text: "x", reasoning: "", toolCalls: [] },
           trace: traceRecord("tr_t1", { status: "completed" }),
         });
@@ -328,18 +334,14 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         const given: ChatMessage = { role: "assistant", content: "earlier", providerData: { signature: "abc" } };
         await store.beginTurn(turn("t1", "s1", given, { role: "user", content: "hi" }));
         const answer = { text: "Hello", reasoning: "hm", toolCalls: [], providerData };
-        await store.endTurn({ turnId: "t1", sessionId: "s1", status: "cancelled", answer, trace: traceRecord("tr_t1") });
+        await store.endTurn({ turnId: "t1", sessionId: "s1", ending: ending("cancelled"), answer, trace: traceRecord("tr_t1") });
         await wholeTurn(store, "t2", "s1");
         const kept = await allMessages("s1");
         expect(kept.map((message) => message.providerData)).toEqual([given.providerData, undefined, providerData, undefined, undefined]);
         expect(kept[4]).not.toHaveProperty("providerData");
         await store.beginTurn(turn("t3", "s1"));
-        expect((await store.history("s1", "t3")).slice(0, 3)).toEqual([
-          given,
-          { role: "user", content: "hi" },
-          { role: "assistant", content: "Hello", providerData },
-        ]);
-        for (const message of await store.history("s1", "t3")) if (message.providerData !== undefined) message.providerData["n"] = "changed";
+        expect((await sent("s1", "t3")).slice(0, 3)).toEqual([given, { role: "user", content: "hi" }, { role: "assistant", content: "Hello", providerData }]);
+        for (const message of await sent("s1", "t3")) if (message.providerData !== undefined) message.providerData["n"] = "changed";
         expect((await allMessages("s1"))[2]?.providerData).toEqual(providerData);
       });
 
@@ -348,13 +350,13 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
           const turnId = `t${index}`;
           await store.beginTurn(turn(turnId, "s1"));
           const ended = { turnId, sessionId: "s1", trace: traceRecord(`tr_${turnId}`, { status: "cancelled" }) };
-          await store.endTurn({ ...ended, status, answer: { text: "first", reasoning: "", toolCalls: [] } });
+          await store.endTurn({ ...ended, ending: ending(status), answer: { text: "first", reasoning: "", toolCalls: [] } });
           await store.upsertSession(session("s2"));
           const before = [await allMessages("s1"), await store.getTrace(`tr_${turnId}`), await store.listSessions({ limit: 10 })];
           const other = status === "completed" ? "interrupted" : "completed";
           const trace = traceRecord(`tr_${turnId}`, { status: "error" });
-          await store.endTurn({ ...ended, status: other, answer: { text: "second", reasoning: "", toolCalls: [] }, trace });
-          await store.endTurn({ ...ended, status: other, answer: undefined, trace });
+          await store.endTurn({ ...ended, ending: ending(other), answer: { text: "second", reasoning: "", toolCalls: [] }, trace });
+          await store.endTurn({ ...ended, ending: ending(other), answer: undefined, trace });
           expect([await allMessages("s1"), await store.getTrace(`tr_${turnId}`), await store.listSessions({ limit: 10 })], status).toEqual(before);
           expect((await allMessages("s1")).slice(-2)).toMatchObject([{ content: `ask ${turnId}` }, { content: "first", turnStatus: status }]);
         }
@@ -362,7 +364,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
 
       it("outside a session end once as well", async () => {
         await store.beginTurn(turn("t1", undefined));
-        const ended = { turnId: "t1", sessionId: undefined, status: "completed" as const, answer: undefined };
+        const ended = { turnId: "t1", sessionId: undefined, ending: ending("completed"), answer: undefined };
         await store.endTurn({ ...ended, trace: traceRecord("tr_t1", { status: "completed" }) });
         await store.endTurn({ ...ended, trace: traceRecord("tr_t1", { status: "error" }) });
         expect((await store.getTrace("tr_t1")).trace.status).toBe("completed");
@@ -370,7 +372,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
 
       it("that were never begun leave their trace when they end", async () => {
         const trace = traceRecord("tr_t1", { status: "cancelled" });
-        await store.endTurn({ turnId: "t1", sessionId: "s1", status: "cancelled", answer: { text: "x", reasoning: "", toolCalls: [] }, trace });
+        await store.endTurn({ turnId: "t1", sessionId: "s1", ending: ending("cancelled"), answer: { text: "x", reasoning: "", toolCalls: [] }, trace });
         expect(await store.getTrace("tr_t1")).toEqual(trace);
         expect(await allMessages("s1")).toEqual([]);
       });
@@ -473,7 +475,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.endTurn({
           turnId: "t1",
           sessionId: "s1",
-          status: "interrupted",
+          ending: ending("interrupted"),
           answer: { text: "", reasoning: "hm", toolCalls: [call] },
           trace: traceRecord("tr_t1"),
         });
@@ -481,7 +483,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.endTurn({
           turnId: "t2",
           sessionId: "s1",
-          status: "cancelled",
+          ending: ending("cancelled"),
           answer: { text: "", reasoning: "hm", toolCalls: [] },
           trace: traceRecord("tr_t2"),
         });
@@ -489,20 +491,20 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await store.endTurn({
           turnId: "t3",
           sessionId: "s1",
-          status: "error",
+          ending: ending("error"),
           answer: { text: "half", reasoning: "", toolCalls: [] },
           trace: traceRecord("tr_t3"),
         });
         await store.beginTurn(turn("t4", "s1"));
         await wholeTurn(store, "t5", "s1");
-        expect(await store.history("s1", "t4")).toEqual([
+        expect(await sent("s1", "t4")).toEqual([
           { role: "user", content: "ask t1" },
           { role: "assistant", content: "", toolCalls: [call] },
           { role: "user", content: "ask t2" },
           { role: "user", content: "ask t3" },
           { role: "assistant", content: "half" },
         ]);
-        expect(await store.history("s1", "t1")).toEqual([]);
+        expect(await sent("s1", "t1")).toEqual([]);
       });
     });
 
@@ -557,6 +559,13 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await expect(store.listTraces({ limit: 1, cursor: "bad" })).rejects.toMatchObject({ errorName: "invalid_params" });
       });
     });
+
+    describeSteps(() => store);
+    describeKeys(open);
+    describeCalls(open);
+    describeSummaries(() => store);
+    describeForks(() => store);
+    describeAccounts(() => store);
 
     describe("order and end", () => {
       it("lets a read see what was asked for before it, awaited or not", async () => {

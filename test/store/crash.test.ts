@@ -7,7 +7,7 @@ import { loadDriver } from "../../src/store/sqlite/driver.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
 import { bundleChild, type Child, startChild } from "./processes.ts";
-import { START_MS, session, traceRecord, turn } from "./records.ts";
+import { ending, START_MS, session, traceRecord, turn } from "./records.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "store-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -87,7 +87,7 @@ describe("a turn whose process died", { timeout: 30_000 }, () => {
     }
     expect((await store.getTrace("tr_t_left")).trace.assistantMessageId).toBe("t_left-1");
     await store.beginTurn(turn("t_next", "left"));
-    expect(await store.history("left", "t_next")).toHaveLength(3);
+    expect((await store.history("left", "t_next")).messages).toHaveLength(3);
     expect(raw(path, (connection) => connection.all("SELECT * FROM fragments"))).toEqual([]);
   }
 
@@ -175,12 +175,12 @@ describe("a turn whose process died", { timeout: 30_000 }, () => {
     const other = await open(path);
     expect((await other.listMessages("s1", { limit: 5 })).items[1]).toMatchObject({ content: "ha", partial: true, turnStatus: "interrupted" });
     expect((await other.getTrace("tr_t_alone")).trace.status).toBe("error");
-    const ended = { turnId: "t1", sessionId: "s1", status: "completed" as const, trace: traceRecord("tr_t1", { status: "completed" }) };
+    const ended = { turnId: "t1", sessionId: "s1", ending: ending("completed"), trace: traceRecord("tr_t1", { status: "completed" }) };
     await store.endTurn({ ...ended, answer: { text: "half", reasoning: "", toolCalls: [], providerData: { signature: "abc" } } });
     await store.endTurn({ ...ended, answer: { text: "again", reasoning: "", toolCalls: [] } });
     const whole = { content: "half", partial: false, turnStatus: "completed", providerData: { signature: "abc" } };
     expect((await other.listMessages("s1", { limit: 5 })).items).toMatchObject([{ content: "ask t1" }, whole]);
-    expect(await other.history("s1", "later")).toHaveLength(2);
+    expect((await other.history("s1", "later")).messages).toHaveLength(2);
     const { trace } = await other.getTrace("tr_t1");
     expect(trace).toMatchObject({ status: "completed", assistantMessageId: "t1-1" });
     expect(trace).not.toHaveProperty("errorMessage");

@@ -1,5 +1,5 @@
-import type { ChatMessage, HarnessTrace } from "../../src/contract/model.ts";
-import type { SessionFields, Store, TraceRecord, TurnStart } from "../../src/store/store.ts";
+import type { ChatMessage, HarnessTrace, ToolCall } from "../../src/contract/model.ts";
+import type { Answer, MessageBody, SessionFields, Store, TraceRecord, TurnEnding, TurnStart } from "../../src/store/store.ts";
 
 /** Records as the runtime would make them, for tests to change what matters to them. */
 export const START_MS = Date.UTC(2026, 0, 1);
@@ -22,14 +22,38 @@ export function turn(turnId: string, sessionId: string | undefined, ...messages:
   return { turnId, traceId: `tr_${turnId}`, sessionId, messages: given, trace: trace(`tr_${turnId}`, sessionId === undefined ? {} : { sessionId }) };
 }
 
+export function ending(status: TurnEnding["status"], more: Partial<TurnEnding> = {}): TurnEnding {
+  return { status, steps: 1, ...more };
+}
+
+export function answer(text: string, more: Partial<Answer> = {}): Answer {
+  return { text, reasoning: "", toolCalls: [], ...more };
+}
+
+/** What a model says that calls tools. */
+export function calling(...ids: string[]): MessageBody {
+  const toolCalls: ToolCall[] = ids.map((id) => ({ id, name: "write_file", arguments: { path: id } }));
+  return { role: "assistant", content: "", toolCalls };
+}
+
+export function result(toolCallId: string, content = `result of ${toolCallId}`): MessageBody {
+  return { role: "tool", toolCallId, content };
+}
+
+/** The same for a call whose end nobody has seen. */
+export function unknownResult(toolCallId: string): unknown {
+  const error = "The process ended while this call was running. It may or may not have had its effect; check before repeating it.";
+  return { role: "tool", toolCallId, content: JSON.stringify({ success: false, error, kind: "outcome_unknown", outcomeUnknown: true }), outcomeUnknown: true };
+}
+
 /** Begins a turn and ends it with an answer. */
 export async function wholeTurn(store: Store, turnId: string, sessionId: string, text = `answer ${turnId}`): Promise<void> {
   await store.beginTurn(turn(turnId, sessionId));
   await store.endTurn({
     turnId,
     sessionId,
-    status: "completed",
-    answer: { text, reasoning: "", toolCalls: [] },
+    ending: ending("completed"),
+    answer: answer(text),
     trace: traceRecord(`tr_${turnId}`, { sessionId, status: "completed" }),
   });
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { bundleChild, startChild } from "./processes.ts";
-import { START_MS, session, turn } from "./records.ts";
+import { calling, START_MS, session, turn } from "./records.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "store-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -94,6 +94,38 @@ describe("a file that another process uses", { timeout: 30_000 }, () => {
     await holder.ended;
     await store.upsertSession(session("s2"));
     expect(store.health()).toMatchObject({ status: "ok" });
+    await store.close();
+  });
+
+  it("fails steps, calls and spending as busy after the deadline, and nothing of them happens later", async () => {
+    const path = newPath();
+    const store = await openSqliteStore({ path, ...options, busyDeadlineMs: 150 });
+    await store.upsertSession(session("s1"));
+    await store.beginTurn({ ...turn("t1", "s1"), idempotency: { key: "k", digest: "d", streamId: "t1" } });
+    const holder = startChild(bundle, ["hold", path]);
+    await holder.said("held");
+    const busy = { errorName: "storage", data: { reason: "busy" } };
+    const spend = (): Promise<void> => store.spend([{ scope: { kind: "process" }, amount: { tokens: 1, steps: 0, toolCalls: 0, costUsd: 0, wallMs: 0 } }]);
+    const step = (durable: boolean): Promise<void> => store.saveStep({ turnId: "t1", messages: [calling("a")], begun: ["a"], durable });
+    const refused = await Promise.allSettled([step(true), step(false), store.beginCall({ key: "c", digest: "d" }), spend()]);
+    expect(refused).toMatchObject(Array.from({ length: 4 }, () => ({ status: "rejected", reason: busy })));
+    expect(await store.findTurn("k")).toMatchObject({ status: "running", messages: [] });
+    expect(await store.spent({ kind: "process" })).toMatchObject({ tokens: 0 });
+    holder.poke();
+    await holder.ended;
+    expect(await store.beginCall({ key: "c", digest: "d" })).toBe("begun");
+    await Promise.all([step(false), spend()]);
+    expect((await store.findTurn("k"))?.messages).toHaveLength(1);
+    expect((await store.spent({ kind: "process" })).tokens).toBe(1);
+    await store.close();
+  });
+
+  it("counts what several processes spend at the same moment", async () => {
+    const path = newPath();
+    const children = ["a", "b", "c"].map((name) => startChild(bundle, ["spend", path, name]));
+    expect(await Promise.all(children.map((child) => child.ended)), children.flatMap((child) => child.lines).join()).toEqual([0, 0, 0]);
+    const store = await openSqliteStore({ path, ...options });
+    expect(await store.spent({ kind: "process" })).toEqual({ tokens: 300, steps: 600, toolCalls: 0, costUsd: 75, wallMs: 0 });
     await store.close();
   });
 

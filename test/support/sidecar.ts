@@ -27,6 +27,11 @@ export interface SpawnSidecarOptions {
   cwd?: string;
 }
 
+/** What a request of the sidecar is answered with: what it gives is the result, what it throws the error. */
+export type RequestHandler = (method: string, params: Record<string, unknown>, frame: Frame) => unknown;
+/** Given by a handler that does not answer. */
+export const NO_ANSWER = Symbol("no answer");
+
 /** Longest wait for anything; only a test that fails takes this long. */
 const PATIENCE_MS = 15_000;
 
@@ -43,6 +48,9 @@ export class TestSidecar {
   readonly exit: Promise<Exit>;
   stderr = "";
   #rest = "";
+  readonly #replies = new Map<unknown, Frame>();
+  readonly #terminals = new Map<string, Frame>();
+  #onRequest: RequestHandler | undefined;
   #nextId = 1;
   #watchers = new Set<() => void>();
   #exited: Exit | undefined;
@@ -80,10 +88,33 @@ export class TestSidecar {
       this.#rest = lines.pop() ?? "";
       for (const line of lines) {
         this.lines.push(line);
-        this.frames.push(JSON.parse(line) as Frame);
+        const frame = JSON.parse(line) as Frame;
+        this.frames.push(frame);
+        this.#note(frame);
+        if (frame.method !== undefined && frame.id !== undefined) void this.#answer(frame);
       }
       this.#changed();
     });
+  }
+
+  /** Answers the requests of the sidecar from now on. */
+  onRequest(handler: RequestHandler): void {
+    this.#onRequest = handler;
+  }
+
+  /** Requests of the sidecar so far. */
+  requests(method: string): Frame[] {
+    return this.frames.flat().filter((frame) => frame.method === method && frame.id !== undefined);
+  }
+
+  async #answer(frame: Frame): Promise<void> {
+    if (this.#onRequest === undefined) return;
+    try {
+      const result = await this.#onRequest(frame.method as string, frame.params ?? {}, frame);
+      if (result !== NO_ANSWER) this.send({ jsonrpc: "2.0", id: frame.id, result });
+    } catch (error) {
+      this.send({ jsonrpc: "2.0", id: frame.id, error: { code: -32000, message: (error as Error).message } });
+    }
   }
 
   /** Text on stdout behind the last newline; empty unless a line was cut. */
@@ -113,8 +144,19 @@ export class TestSidecar {
     return reply.result as T;
   }
 
-  reply(id: string | number): Promise<Frame> {
-    return this.frame((frame) => frame.id === id && frame.method === undefined, `the reply to ${String(id)}`);
+  async reply(id: string | number): Promise<Frame> {
+    await this.until(() => this.#replies.has(id), `the reply to ${String(id)}`);
+    return this.#replies.get(id) as Frame;
+  }
+
+  /** What is waited for most is found at once, however many frames there are. The first of each counts. */
+  #note(frame: Frame): void {
+    for (const each of [frame].flat() as Frame[]) {
+      const { id, method, params } = each;
+      if (id !== undefined && id !== null && method === undefined && !this.#replies.has(id)) this.#replies.set(id, each);
+      const streamId = String(params?.["streamId"]);
+      if ((method === "stream.done" || method === "stream.error") && !this.#terminals.has(streamId)) this.#terminals.set(streamId, each);
+    }
   }
 
   notification(method: string, matches: (params: Record<string, unknown>) => boolean = () => true): Promise<Frame> {
@@ -160,11 +202,9 @@ export class TestSidecar {
   }
 
   /** The terminal of a stream. */
-  terminal(streamId: string): Promise<Frame> {
-    return this.frame(
-      (frame) => (frame.method === "stream.done" || frame.method === "stream.error") && frame.params?.["streamId"] === streamId,
-      `the terminal of ${streamId}`,
-    );
+  async terminal(streamId: string): Promise<Frame> {
+    await this.until(() => this.#terminals.has(streamId), `the terminal of ${streamId}`);
+    return this.#terminals.get(streamId) as Frame;
   }
 
   /** All notifications of a stream so far. */

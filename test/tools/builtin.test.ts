@@ -6,16 +6,18 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Config } from "../../src/contract/config.ts";
+import { createCustody } from "../../src/custody/create.ts";
 import { WireError } from "../../src/errors.ts";
 import type { CurrentTime } from "../../src/tools/builtin/get-time.ts";
 import type { DirectoryListing } from "../../src/tools/builtin/list-directory.ts";
 import type { FilePart } from "../../src/tools/builtin/read-file.ts";
 import { absoluteSegments, isInside } from "../../src/tools/builtin/roots.ts";
-import { builtinTools } from "../../src/tools/builtin.ts";
-import { ToolFailure } from "../../src/tools/tool.ts";
+import { type BuiltinOptions, builtinTools } from "../../src/tools/builtin.ts";
+import { type Tool, ToolFailure } from "../../src/tools/tool.ts";
+import { call, refusal as refused } from "./builtin-support.ts";
 
 const CANARY = "canary-7f3a: nobody may read this";
-const never = new AbortController().signal;
 
 let base: string;
 let root: string;
@@ -56,38 +58,49 @@ beforeAll(() => {
 
 afterAll(() => rmSync(base, { recursive: true, force: true }));
 
-function run(name: string, args: Record<string, unknown>, roots: readonly string[]): Promise<unknown> {
-  const [tool] = builtinTools({ enabled: [name], roots, now: () => 0 });
+/** Ends nothing, because nothing here starts a program. */
+const custody = createCustody();
+
+function only(name: string, options: Partial<BuiltinOptions> = {}): Tool {
+  const [tool] = builtinTools({ enabled: [name], roots: [], now: () => 0, custody, env: {}, fetch: { allowPrivate: false }, ...options });
   if (tool === undefined) throw new Error("no tool");
-  return tool.run(args, never);
+  return tool;
 }
+
+const run = (name: string, args: Record<string, unknown>, roots: readonly string[]): Promise<unknown> => call(only(name, { roots }), args);
 
 const read = (file: string, part: { offset?: number; limit?: number } = {}, roots: readonly string[] = [root, second]) =>
   run("read_file", { path: file, ...part }, roots) as Promise<FilePart>;
 
 const list = (folder: string, roots: readonly string[] = [root, second]) => run("list_directory", { path: folder }, roots) as Promise<DirectoryListing>;
 
-async function refusal(attempt: Promise<unknown>): Promise<string> {
-  const error: unknown = await attempt.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(ToolFailure);
-  return (error as ToolFailure).message;
-}
+const refusal = async (attempt: Promise<unknown>): Promise<string> => (await refused(attempt)).message;
 
 describe("builtinTools", () => {
+  const given = (enabled: string[]) => builtinTools({ enabled, roots: [], now: Date.now, custody, env: {}, fetch: { allowPrivate: false } });
+
   it("gives the tools that are switched on, each once and in order", () => {
-    const tools = builtinTools({ enabled: ["get_time", "read_file", "get_time"], roots: [], now: Date.now });
-    expect(tools.map(({ name, mode }) => [name, mode])).toEqual([
-      ["get_time", "read"],
-      ["read_file", "read"],
-    ]);
-    expect(builtinTools({ enabled: [], roots: [], now: Date.now })).toEqual([]);
+    expect(given(["get_time", "read_file", "get_time"]).map(({ name }) => name)).toEqual(["get_time", "read_file"]);
+    expect(given([])).toEqual([]);
+  });
+
+  it("has every tool that the configuration may name, each with what it may do", () => {
+    const [issue] = Config.safeParse({ tools: { builtin: ["nothing"] } }).error?.issues ?? [];
+    const names = issue?.code === "invalid_value" ? issue.values.map(String) : [];
+    expect(Object.fromEntries(given(names).map(({ name, mode }) => [name, mode]))).toEqual({
+      read_file: "read",
+      list_directory: "read",
+      get_time: "read",
+      search_files: "read",
+      write_file: "safe_write",
+      edit_file: "safe_write",
+      run_command: "other",
+      fetch_url: "other",
+    });
   });
 
   it("refuses a name that is not built in", () => {
-    expect(() => builtinTools({ enabled: ["rm"], roots: [], now: Date.now })).toThrow(WireError);
+    expect(() => given(["rm"])).toThrow(WireError);
   });
 });
 
@@ -210,7 +223,7 @@ describe("confinement", () => {
     const starts = ["", "/", "//", base, root, secret, `${root}/`, `${base}/root-sibling`, `${base}/./root`, "/proc/self/cwd", "file://", "C:\\"];
     const segment = fc.oneof(fc.constantFrom(...names), fc.constantFrom(...links), fc.string({ maxLength: 4, unit: "binary" }), fc.constant(base.slice(1)));
     const paths = fc.tuple(fc.constantFrom(...starts), fc.array(segment, { minLength: 1, maxLength: 5 }), fc.constantFrom("/", "/", "//", "\\"));
-    const refused = (error: unknown) => {
+    const unlessMeant = (error: unknown) => {
       if (!(error instanceof ToolFailure)) throw error;
       return undefined;
     };
@@ -218,10 +231,10 @@ describe("confinement", () => {
     await fc.assert(
       fc.asyncProperty(paths, async ([start, segments, separator]) => {
         const given = start === "" ? segments.join(separator) : `${start}/${segments.join(separator)}`;
-        const part = await read(given).catch(refused);
+        const part = await read(given).catch(unlessMeant);
         if (part !== undefined) successes += 1;
         expect(part?.content ?? "").not.toContain(CANARY);
-        const listing = await list(given).catch(refused);
+        const listing = await list(given).catch(unlessMeant);
         expect(JSON.stringify(listing ?? {})).not.toContain("canary.txt");
       }),
       { numRuns: 1500 },
@@ -349,16 +362,13 @@ describe("list_directory", () => {
   });
 
   it("ends when it is cancelled", async () => {
-    const [tool] = builtinTools({ enabled: ["list_directory"], roots: [root], now: Date.now });
-    await expect(tool?.run({ path: "." }, AbortSignal.abort(new Error("stop")))).rejects.toThrow("stop");
+    const cancelled = call(only("list_directory", { roots: [root] }), { path: "." }, AbortSignal.abort(new Error("stop")));
+    await expect(cancelled).rejects.toThrow("stop");
   });
 });
 
 describe("get_time", () => {
-  const at = (iso: string, args: Record<string, unknown>) => {
-    const [tool] = builtinTools({ enabled: ["get_time"], roots: [], now: () => Date.parse(iso) });
-    return tool?.run(args, never) as Promise<CurrentTime>;
-  };
+  const at = (iso: string, args: Record<string, unknown>) => call<CurrentTime>(only("get_time", { now: () => Date.parse(iso) }), args);
 
   it("gives the instant in UTC and on the clocks of a time zone", async () => {
     expect(await at("2026-07-01T22:30:00.007Z", { timeZone: "Asia/Kolkata" })).toEqual({

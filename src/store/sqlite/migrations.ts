@@ -82,6 +82,68 @@ export const migrations: readonly string[] = [
   CREATE INDEX traces_by_session_only ON traces (session_id);
   CREATE INDEX traces_by_status ON traces (status);
   `,
+  // `added` counts the messages that steps have put behind those given. It has a default, as have all later
+  // columns of old tables: a process of the version before may go on writing to the file that it has open.
+  `
+  ALTER TABLE turns ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
+
+  CREATE TABLE effects (
+    effect_key INTEGER PRIMARY KEY,
+    turn_key INTEGER NOT NULL REFERENCES turns ON DELETE CASCADE,
+    call_id TEXT NOT NULL,
+    UNIQUE (turn_key, call_id)
+  ) STRICT;
+
+  CREATE TABLE turn_keys (
+    idempotency_key TEXT NOT NULL PRIMARY KEY,
+    turn_key INTEGER NOT NULL UNIQUE REFERENCES turns ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    stream_id TEXT NOT NULL,
+    began_at INTEGER NOT NULL,
+    ending TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX turn_keys_by_age ON turn_keys (began_at);
+
+  CREATE TABLE calls (
+    idempotency_key TEXT NOT NULL PRIMARY KEY,
+    digest TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    began_at INTEGER NOT NULL,
+    result TEXT
+  ) STRICT;
+  CREATE INDEX calls_by_age ON calls (began_at);
+  CREATE INDEX calls_running ON calls (owner) WHERE result IS NULL;
+
+  -- The key is that of the session, and 0 for what is used of everything.
+  CREATE TABLE spending (
+    spending_key INTEGER PRIMARY KEY,
+    session_key INTEGER UNIQUE REFERENCES sessions ON DELETE CASCADE,
+    tokens INTEGER NOT NULL,
+    steps INTEGER NOT NULL,
+    tool_calls INTEGER NOT NULL,
+    cost_usd REAL NOT NULL,
+    wall_ms INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE grants (
+    grant_key INTEGER PRIMARY KEY,
+    tool TEXT NOT NULL,
+    call TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    UNIQUE (tool, call)
+  ) STRICT;
+
+  CREATE TABLE summaries (
+    session_key INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    turn_key INTEGER NOT NULL REFERENCES turns ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    summarized INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    system TEXT,
+    PRIMARY KEY (session_key, turn_key, position)
+  ) STRICT;
+  CREATE INDEX summaries_by_turn ON summaries (turn_key);
+  `,
 ];
 
 /**

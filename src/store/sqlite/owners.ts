@@ -31,18 +31,32 @@ export class Owners {
 
   /** Those whose process has ended: all of them. */
   dead(): string[] {
-    return died([...this.connection.all("SELECT owner_id, pid, started, host FROM owners WHERE owner_id <> ?", this.self), ...this.others()]);
+    const all = this.connection.all("SELECT owner_id, pid, started, host FROM owners WHERE owner_id <> ?", this.self);
+    return died([...all, ...this.withTurns(), ...this.withCalls()]);
   }
 
   /** Those whose process has ended while a turn of theirs was running. Cheap when there is none. */
   deadWithTurns(): string[] {
-    return died(this.others());
+    return died(this.withTurns());
   }
 
-  private others(): Row[] {
+  /** The same for calls in the journal. */
+  deadWithCalls(): string[] {
+    return died(this.withCalls());
+  }
+
+  private withTurns(): Row[] {
     return this.connection.all(
       `SELECT DISTINCT turns.owner AS owner_id, pid, started, host FROM turns LEFT JOIN owners ON owner_id = turns.owner
        WHERE status = 'running' AND turns.owner <> ?`,
+      this.self,
+    );
+  }
+
+  private withCalls(): Row[] {
+    return this.connection.all(
+      `SELECT DISTINCT calls.owner AS owner_id, pid, started, host FROM calls LEFT JOIN owners ON owner_id = calls.owner
+       WHERE result IS NULL AND calls.owner <> ?`,
       this.self,
     );
   }

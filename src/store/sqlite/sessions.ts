@@ -94,14 +94,22 @@ export class Sessions {
     return number(this.find(sessionId), "session_key");
   }
 
+  has(sessionId: string): boolean {
+    return this.look(sessionId) !== undefined;
+  }
+
   touch(sessionKey: number): void {
     this.connection.run(`UPDATE sessions SET updated_at = ?, touched = ${NEXT_TOUCHED} WHERE session_key = ?`, this.now(), sessionKey);
   }
 
   private find(sessionId: string): Row {
-    const row = this.connection.get("SELECT * FROM sessions WHERE session_id = ?", toColumn(sessionId));
+    const row = this.look(sessionId);
     if (row === undefined) throw fail("session_not_found", { sessionId });
     return row;
+  }
+
+  private look(sessionId: string): Row | undefined {
+    return this.connection.get("SELECT * FROM sessions WHERE session_id = ?", toColumn(sessionId));
   }
 }
 

@@ -1,193 +1,202 @@
-import type { ChatMessage, StoredMessage, TurnStatus } from "../../contract/model.ts";
-import { decodeCursor, encodeCursor } from "../cursor.ts";
-import { storageFailure, turnExists } from "../failures.ts";
-import type { MessageBody } from "../messages.ts";
-import { answerMessage, hasContent, INTERRUPTED_MESSAGE, messageId, pageLength, toChatMessage } from "../messages.ts";
-import type { Page, TurnEnd, TurnStart } from "../store.ts";
+import type { TurnStatus } from "../../contract/model.ts";
+import { turnExists } from "../failures.ts";
+import { answerMessage, INTERRUPTED_MESSAGE, messageId, unknownOutcomeMessage } from "../messages.ts";
+import type { KeptTurn, TurnEnding } from "../store.ts";
 import { fromColumn, toColumn, toJson } from "../text.ts";
-import { array, type Connection, number, object, text } from "./connection.ts";
+import { type Connection, number, object, text } from "./connection.ts";
 import type { Row } from "./driver.ts";
+import { Effects } from "./effects.ts";
+import { Fragments } from "./fragments.ts";
+import type { Messages } from "./messages.ts";
 import type { Sessions } from "./sessions.ts";
+import type { NewEnd, NewStep, NewTurn } from "./snapshots.ts";
 import type { Traces } from "./traces.ts";
+import type { TurnKeys } from "./turn-keys.ts";
 
-/** Turns, their messages, and the fragments of answers that are still coming. Changes belong into a transaction. */
+export interface TurnTables {
+  connection: Connection;
+  sessions: Sessions;
+  messages: Messages;
+  keys: TurnKeys;
+  traces: Traces;
+  now(): number;
+}
+
+/** Turns from their beginning to their end. Changes belong into a transaction. */
 export class Turns {
-  private readonly connection: Connection;
-  private readonly sessions: Sessions;
-  private readonly traces: Traces;
-  private readonly now: () => number;
+  private readonly tables: TurnTables;
+  private readonly effects: Effects;
+  private readonly fragments: Fragments;
 
-  constructor(connection: Connection, sessions: Sessions, traces: Traces, now: () => number) {
-    this.connection = connection;
-    this.sessions = sessions;
-    this.traces = traces;
-    this.now = now;
+  constructor(tables: TurnTables) {
+    this.tables = tables;
+    this.effects = new Effects(tables.connection);
+    this.fragments = new Fragments(tables.connection);
   }
 
-  begin(start: TurnStart, owner: string): void {
-    const sessionKey = start.sessionId === undefined ? null : this.sessions.openKey(start.sessionId);
-    if (this.find(start.turnId) !== undefined) throw turnExists();
-    const turn = this.connection.get(
+  begin(start: NewTurn, owner: string): void {
+    const { connection, sessions, messages, keys, traces, now } = this.tables;
+    const sessionKey = start.sessionId === undefined ? null : sessions.openKey(start.sessionId);
+    this.free(start.turnId);
+    if (start.idempotency !== undefined) keys.free(start.idempotency.key);
+    const turn = connection.get(
       "INSERT INTO turns (turn_id, session_key, status, owner, trace_id, given) VALUES (?, ?, 'running', ?, ?, ?) RETURNING turn_key",
       toColumn(start.turnId),
       sessionKey,
       owner,
       toColumn(start.traceId),
-      start.messages.length,
+      start.bodies.length,
     );
-    this.traces.save({ trace: start.trace, spans: [], events: [] });
-    if (sessionKey === null) return;
     const turnKey = number(turn ?? {}, "turn_key");
-    for (const [position, message] of start.messages.entries()) this.put(turnKey, position, message, false, this.now());
-    this.sessions.touch(sessionKey);
+    if (start.idempotency !== undefined) keys.add(turnKey, start.idempotency);
+    traces.save({ trace: start.trace, spans: [], events: [] });
+    // Nobody asks for what a turn outside a session was given.
+    if (sessionKey === null) return;
+    for (const [position, body] of start.bodies.entries()) messages.put({ turnKey, position }, body, false, now());
+    sessions.touch(sessionKey);
   }
 
-  /** Nothing happens when the turn has ended, or has no session that it would be kept for. */
+  /** Nothing happens when the turn is not running, or has nothing that it would be kept for. */
   append(turnId: string, part: { text: string; reasoning: string }): void {
-    this.connection.run(
-      `INSERT INTO fragments (turn_key, created_at, body)
-       SELECT turn_key, ?, ? FROM turns WHERE turn_id = ? AND status = 'running' AND session_key IS NOT NULL`,
-      this.now(),
-      // Plain JSON: a surrogate pair that came in two parts is whole again once they are joined.
-      JSON.stringify([part.text, part.reasoning]),
-      toColumn(turnId),
-    );
+    const turn = this.find(turnId);
+    if (turn?.["status"] === "running" && this.isKept(turn)) this.fragments.add(number(turn, "turn_key"), part, this.tables.now());
+  }
+
+  /** Nothing happens when the turn was ended before; for one that `interrupt` has ended, what that has put behind it is put there again. */
+  step(step: NewStep): void {
+    const turn = this.find(step.turnId);
+    if (turn === undefined || text(turn, "owner") === NOBODY || !this.isKept(turn)) return;
+    const { connection, messages, now } = this.tables;
+    const turnKey = number(turn, "turn_key");
+    let position = this.reopen(turn);
+    for (const body of step.bodies) messages.put({ turnKey, position: position++ }, body, false, now());
+    connection.run("UPDATE turns SET added = added + ? WHERE turn_key = ?", step.bodies.length, turnKey);
+    this.fragments.forget(turnKey);
+    for (const callId of step.ended ?? []) this.effects.end(turnKey, callId);
+    for (const callId of step.begun ?? []) this.effects.begin(turnKey, callId);
+    if (text(turn, "status") !== "running") this.putUnknown(turnKey, position);
   }
 
   /** Nothing happens when the turn was ended before; one that `interrupt` has ended takes what its owner has to say. */
-  end(end: TurnEnd): void {
+  end(end: NewEnd): void {
+    const { connection, sessions, messages, keys, traces, now } = this.tables;
     const turn = this.find(end.turnId);
-    if (turn === undefined) {
-      this.traces.end(end.trace);
-      return;
-    }
-    const turnKey = number(turn, "turn_key");
-    if (turn["session_key"] === null) {
-      this.connection.run("DELETE FROM turns WHERE turn_key = ?", turnKey);
-      this.traces.end(end.trace);
+    if (turn === undefined || !this.isKept(turn)) {
+      if (turn !== undefined) this.delete(turn);
+      traces.end(end.trace);
       return;
     }
     if (text(turn, "owner") === NOBODY) return;
-    const position = number(turn, "given");
-    if (end.answer !== undefined) this.put(turnKey, position, answerMessage(end.answer), end.status !== "completed", this.now());
+    const turnKey = number(turn, "turn_key");
+    const position = this.putUnknown(turnKey, this.reopen(turn));
+    if (end.answer !== undefined) messages.put({ turnKey, position }, end.answer, end.status !== "completed", now());
     this.finish(turnKey, end.status);
-    this.connection.run("UPDATE turns SET owner = ? WHERE turn_key = ?", NOBODY, turnKey);
+    this.effects.forget(turnKey);
+    connection.run("UPDATE turns SET owner = ? WHERE turn_key = ?", NOBODY, turnKey);
+    keys.setEnding(turnKey, end.ending);
     const trace = end.answer === undefined ? end.trace.trace : { ...end.trace.trace, assistantMessageId: messageId(end.turnId, position) };
-    this.traces.save({ ...end.trace, trace });
-    this.sessions.touch(number(turn, "session_key"));
+    traces.save({ ...end.trace, trace });
+    if (turn["session_key"] !== null) sessions.touch(number(turn, "session_key"));
   }
 
   /** Ends what an owner that is gone has left running. What its models said so far becomes partial answers. */
   interrupt(owner: string): void {
-    for (const turn of this.connection.all("SELECT * FROM turns WHERE status = 'running' AND owner = ?", owner)) {
+    const { connection, messages, traces, now } = this.tables;
+    for (const turn of connection.all("SELECT * FROM turns WHERE status = 'running' AND owner = ?", owner)) {
       const turnKey = number(turn, "turn_key");
-      const said = this.fragments(turnKey);
-      const position = number(turn, "given");
-      if (said !== undefined) this.put(turnKey, position, answerMessage({ ...said, toolCalls: [] }), true, said.createdAt);
-      this.traces.amend(fromColumn(text(turn, "trace_id")), {
+      const isKept = this.isKept(turn);
+      const position = isKept ? this.putUnknown(turnKey, endOf(turn)) : 0;
+      const said = this.fragments.join(turnKey);
+      if (said !== undefined) messages.put({ turnKey, position }, toJson(answerMessage({ ...said, toolCalls: [] })), true, said.createdAt);
+      traces.amend(fromColumn(text(turn, "trace_id")), {
         status: "error",
         hadError: true,
         errorMessage: INTERRUPTED_MESSAGE,
-        updatedAt: new Date(this.now()).toISOString(),
+        updatedAt: new Date(now()).toISOString(),
         ...(said === undefined ? {} : { assistantMessageId: messageId(fromColumn(text(turn, "turn_id")), position) }),
       });
-      if (turn["session_key"] === null) this.connection.run("DELETE FROM turns WHERE turn_key = ?", turnKey);
-      else this.finish(turnKey, "interrupted");
+      // The journal stays: should the owner live after all, it will say how its calls ended.
+      if (isKept) this.finish(turnKey, "interrupted");
+      else this.delete(turn);
     }
   }
 
-  messages(sessionId: string, page: { limit: number; cursor?: string | undefined }): Page<StoredMessage> {
-    const [turnKey, position] = page.cursor === undefined ? [0, 0] : decodeCursor("m", page.cursor);
-    const sessionKey = this.sessions.key(sessionId);
-    const select = (columns: string, limit: number): Row[] =>
-      this.connection.all(
-        `SELECT ${columns} FROM turns CROSS JOIN messages ON messages.turn_key = turns.turn_key
-         WHERE session_key = ? AND turns.turn_key >= ? AND (turns.turn_key > ? OR position > ?)
-         ORDER BY turns.turn_key, position LIMIT ?`,
-        sessionKey,
-        turnKey ?? 0,
-        turnKey ?? 0,
-        position ?? 0,
-        limit,
-      );
-    // Sizes first: SQLite knows them without reading the texts.
-    const sizes = select("octet_length(body) AS size", page.limit + 1).map((row) => number(row, "size"));
-    const items = select("turn_id, status, messages.*", pageLength(sizes.slice(0, page.limit)));
-    const last = items.at(-1);
+  findByKey(key: string): KeptTurn | undefined {
+    const turn = this.tables.keys.find(key);
+    if (turn === undefined) return undefined;
     return {
-      items: items.map(toStoredMessage),
-      nextCursor: sizes.length > items.length && last !== undefined ? encodeCursor("m", [number(last, "turn_key"), number(last, "position")]) : undefined,
+      turnId: fromColumn(text(turn, "turn_id")),
+      streamId: fromColumn(text(turn, "stream_id")),
+      sessionId: turn["session_id"] === null ? undefined : fromColumn(text(turn, "session_id")),
+      traceId: fromColumn(text(turn, "trace_id")),
+      digest: fromColumn(text(turn, "digest")),
+      // Only statuses and endings are ever written to these columns.
+      status: text(turn, "status") as TurnStatus,
+      ending: turn["ending"] === null ? undefined : (object(turn, "ending") as unknown as TurnEnding),
+      messages: this.tables.messages.from({ turnKey: number(turn, "turn_key"), position: number(turn, "given") }),
     };
   }
 
-  history(sessionId: string, turnId: string): ChatMessage[] {
-    const sessionKey = this.sessions.key(sessionId);
-    const turn = this.find(turnId);
-    return this.connection
-      .all(
-        `SELECT body FROM turns CROSS JOIN messages ON messages.turn_key = turns.turn_key
-         WHERE session_key = ? AND turns.turn_key < ? ORDER BY turns.turn_key, position`,
-        sessionKey,
-        turn === undefined ? Number.MAX_SAFE_INTEGER : number(turn, "turn_key"),
-      )
-      .map(toBody)
-      .filter(hasContent)
-      .map(toChatMessage);
+  find(turnId: string): Row | undefined {
+    return this.tables.connection.get("SELECT * FROM turns WHERE turn_id = ?", toColumn(turnId));
   }
 
-  private find(turnId: string): Row | undefined {
-    return this.connection.get("SELECT * FROM turns WHERE turn_id = ?", toColumn(turnId));
-  }
-
-  private put(turnKey: number, position: number, message: MessageBody, partial: boolean, createdAt: number): void {
-    this.connection.run(
-      "INSERT OR REPLACE INTO messages (turn_key, position, partial, created_at, body) VALUES (?, ?, ?, ?, ?)",
-      turnKey,
-      position,
-      partial ? 1 : 0,
-      createdAt,
-      toJson(message),
+  /** A turn of another session, under an id of its own, with its messages. What it gives back is its key. */
+  copy(fromTurn: number, turnId: string, sessionKey: number): number {
+    this.free(turnId);
+    const turn = this.tables.connection.get(
+      `INSERT INTO turns (turn_id, session_key, status, owner, trace_id, given, added)
+       SELECT ?, ?, status, ?, trace_id, given, added FROM turns WHERE turn_key = ? RETURNING turn_key`,
+      toColumn(turnId),
+      sessionKey,
+      NOBODY,
+      fromTurn,
     );
+    const turnKey = number(turn ?? {}, "turn_key");
+    this.tables.messages.copy(fromTurn, turnKey);
+    return turnKey;
+  }
+
+  /** Throws when a turn has this id. */
+  private free(turnId: string): void {
+    if (this.find(turnId) !== undefined) throw turnExists();
+  }
+
+  /** Whether anything of it is kept beside its trace. */
+  private isKept(turn: Row): boolean {
+    return turn["session_key"] !== null || this.tables.keys.has(number(turn, "turn_key"));
+  }
+
+  /** Takes away what `interrupt` has put behind a turn whose owner lives after all. Where the next message goes. */
+  private reopen(turn: Row): number {
+    const position = endOf(turn);
+    if (text(turn, "status") !== "running") this.tables.messages.cut({ turnKey: number(turn, "turn_key"), position });
+    return position;
+  }
+
+  /** Answers the calls that have begun and not ended. Where the next message goes. */
+  private putUnknown(turnKey: number, position: number): number {
+    let next = position;
+    for (const callId of this.effects.of(turnKey)) {
+      this.tables.messages.put({ turnKey, position: next++ }, toJson(unknownOutcomeMessage(callId)), false, this.tables.now());
+    }
+    return next;
   }
 
   private finish(turnKey: number, status: TurnStatus): void {
-    this.connection.run("DELETE FROM fragments WHERE turn_key = ?", turnKey);
-    this.connection.run("UPDATE turns SET status = ? WHERE turn_key = ?", status, turnKey);
+    this.fragments.forget(turnKey);
+    this.tables.connection.run("UPDATE turns SET status = ? WHERE turn_key = ?", status, turnKey);
   }
 
-  /** Undefined when nothing was said. */
-  private fragments(turnKey: number): { text: string; reasoning: string; createdAt: number } | undefined {
-    const said = { text: "", reasoning: "", createdAt: 0 };
-    for (const row of this.connection.all("SELECT created_at, body FROM fragments WHERE turn_key = ? ORDER BY fragment_key", turnKey)) {
-      const [text, reasoning] = array(row, "body");
-      if (typeof text !== "string" || typeof reasoning !== "string") throw storageFailure("corrupt");
-      said.text += text;
-      said.reasoning += reasoning;
-      said.createdAt = number(row, "created_at");
-    }
-    return said.text === "" && said.reasoning === "" ? undefined : said;
+  private delete(turn: Row): void {
+    this.tables.connection.run("DELETE FROM turns WHERE turn_key = ?", number(turn, "turn_key"));
   }
 }
 
 /** Owner of a turn that its process has ended. */
 const NOBODY = "";
 
-function toBody(row: Row): MessageBody {
-  const body = object(row, "body");
-  text(body, "role");
-  // `toJson` of a MessageBody is the only thing that is ever written to this column.
-  return body as unknown as MessageBody;
-}
-
-function toStoredMessage(row: Row): StoredMessage {
-  const turnId = fromColumn(text(row, "turn_id"));
-  return {
-    messageId: messageId(turnId, number(row, "position")),
-    turnId,
-    // Only statuses are ever written to this column.
-    turnStatus: text(row, "status") as TurnStatus,
-    ...toBody(row),
-    partial: number(row, "partial") === 1,
-    createdAt: new Date(number(row, "created_at")).toISOString(),
-  };
+/** The position behind what its owner has put there. */
+function endOf(turn: Row): number {
+  return number(turn, "given") + number(turn, "added");
 }

@@ -1,3 +1,4 @@
+import type { StatsBase } from "node:fs";
 import { ToolFailure } from "../tool.ts";
 
 /** A refusal that is the same whether or not anything exists out there: it tells nothing about it. */
@@ -10,12 +11,17 @@ export function missing(given: string): ToolFailure {
 }
 
 /** What a failed file operation means to the caller, with the path as the caller gave it. */
-export function failureOf(error: unknown, given: string): Error {
+export function failureOf(error: unknown, given: string, done: "read" | "written" = "read"): Error {
   if (!(error instanceof Error) || error instanceof ToolFailure || !("code" in error) || typeof error.code !== "string") {
     return error instanceof Error ? error : new Error("The file system failed", { cause: error });
   }
   // The system's own message holds the resolved path, so it is never passed on.
-  return new ToolFailure(`${meanings.get(error.code) ?? `Could not be read (${error.code})`}: ${quoted(given)}`);
+  return new ToolFailure(`${meanings.get(error.code) ?? `Could not be ${done} (${error.code})`}: ${quoted(given)}`);
+}
+
+export function refuseUnlessFile(stats: Pick<StatsBase<unknown>, "isDirectory" | "isFile">, given: string): void {
+  if (stats.isDirectory()) throw new ToolFailure(`This is a directory: ${quoted(given)}`);
+  if (!stats.isFile()) throw new ToolFailure(`This is not a regular file: ${quoted(given)}`);
 }
 
 /** For messages: a path may be as long as a frame. */
@@ -40,4 +46,8 @@ const meanings = new Map([
   ["EISDIR", "This is a directory"],
   ["EMFILE", "Too many files are open; try again"],
   ["ENFILE", "Too many files are open; try again"],
+  ["EEXIST", "Something of that name exists already"],
+  ["ENOSPC", "The disk is full"],
+  ["EDQUOT", "The disk quota is used up"],
+  ["EROFS", "The file system is read-only"],
 ]);

@@ -36,7 +36,7 @@ export function listDirectory(roots: readonly string[]): Tool {
       required: ["path"],
       additionalProperties: false,
     },
-    async run(args, signal): Promise<DirectoryListing> {
+    async run(args, { signal }): Promise<DirectoryListing> {
       const { path } = args as { path: string };
       const places = await openRoots(roots);
       const place = await locate(path, places);

@@ -12,7 +12,7 @@ export async function openInside(place: string, given: string, roots: readonly R
   // Without O_NONBLOCK a pipe that took the file's place would hang us, without O_NOFOLLOW a link lead us out.
   const file = await open(place, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW | flags);
   try {
-    if (!(await isStillInside(file, place, roots))) throw outside(given);
+    await refuseUnlessInside(file, place, given, roots);
     return file;
   } catch (error) {
     await file.close();
@@ -20,9 +20,26 @@ export async function openInside(place: string, given: string, roots: readonly R
   }
 }
 
+/** Throws a `ToolFailure` when what was opened at `place` is no longer there, or no longer inside the roots. */
+export async function refuseUnlessInside(file: FileHandle, place: string, given: string, roots: readonly Root[]): Promise<void> {
+  if (!(await isStillInside(file, place, roots))) throw outside(given);
+}
+
 /** A path that stays with what was opened, whatever happens to its name; undefined where there is none. */
 export async function lastingPath(file: FileHandle): Promise<string | undefined> {
   return (await openedPath(file)) === undefined ? undefined : processPath(file);
+}
+
+/** The bytes of a file from `start` to before `end`; fewer where it ends sooner. */
+export async function readBetween(file: FileHandle, start: number, end: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(end - start);
+  let filled = 0;
+  while (filled < bytes.length) {
+    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, start + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return bytes.subarray(0, filled);
 }
 
 async function isStillInside(file: FileHandle, place: string, roots: readonly Root[]): Promise<boolean> {

@@ -1,8 +1,7 @@
-import type { Stats } from "node:fs";
-import { type FileHandle, lstat } from "node:fs/promises";
-import { type Tool, ToolFailure } from "../tool.ts";
-import { failureOf, quoted } from "./failures.ts";
-import { openInside } from "./opened.ts";
+import { lstat } from "node:fs/promises";
+import type { Tool } from "../tool.ts";
+import { failureOf, refuseUnlessFile } from "./failures.ts";
+import { openInside, readBetween } from "./opened.ts";
 import { locate, openRoots, type Root } from "./roots.ts";
 
 /** Bytes that one call returns at most. */
@@ -40,7 +39,7 @@ export function readFile(roots: readonly string[]): Tool {
       required: ["path"],
       additionalProperties: false,
     },
-    async run(args, signal) {
+    async run(args, { signal }) {
       const { path, offset, limit } = args as { path: string; offset?: number; limit?: number };
       const places = await openRoots(roots);
       const place = await locate(path, places);
@@ -61,16 +60,12 @@ async function readPart(place: string, given: string, roots: readonly Root[], of
   try {
     const stats = await file.stat();
     refuseUnlessFile(stats, given);
-    const part = cut(await readBytes(file, Math.max(0, offset - MARGIN), offset + limit + MARGIN), offset, limit);
+    const start = Math.max(0, offset - MARGIN);
+    const part = cut({ start, bytes: await readBetween(file, start, offset + limit + MARGIN) }, offset, limit);
     return { ...part, size: stats.size };
   } finally {
     await file.close();
   }
-}
-
-function refuseUnlessFile(stats: Stats, given: string): void {
-  if (stats.isDirectory()) throw new ToolFailure(`This is a directory: ${quoted(given)}`);
-  if (!stats.isFile()) throw new ToolFailure(`This is not a regular file: ${quoted(given)}`);
 }
 
 /** Bytes of context on both sides of a part: a character has at most four. */
@@ -80,17 +75,6 @@ interface Bytes {
   /** Position of the first byte in the file. */
   start: number;
   bytes: Buffer;
-}
-
-async function readBytes(file: FileHandle, start: number, end: number): Promise<Bytes> {
-  const bytes = Buffer.allocUnsafe(end - start);
-  let filled = 0;
-  while (filled < bytes.length) {
-    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, start + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return { start, bytes: bytes.subarray(0, filled) };
 }
 
 /**

@@ -36,26 +36,51 @@ export async function openRoots(roots: readonly string[]): Promise<Root[]> {
  * path only as it was given.
  */
 export async function locate(given: string, roots: readonly Root[]): Promise<string> {
+  const found = await lookUp(given, roots);
+  if (typeof found !== "string") throw missing(given);
+  return found;
+}
+
+/** A file that is not there yet. */
+export interface NewPlace {
+  /** The deepest folder on the way that exists: absolute, free of symbolic links. */
+  folder: string;
+  /** What is missing in it: the name of the file, after those of folders that are missing too. */
+  names: readonly [string, ...string[]];
+}
+
+/**
+ * The same for a file that is to be written: its path if it exists, else where it is to be. Of several
+ * roots the first is taken in which only the file is missing, else the first. A link to nothing stands
+ * for the file that it names.
+ */
+export async function locateForWriting(given: string, roots: readonly Root[]): Promise<string | NewPlace> {
+  const found = await lookUp(given, roots);
+  if (typeof found === "string") return found;
+  const place = found.find(({ names }) => names.length === 1) ?? found[0];
+  if (place === undefined) throw new ToolFailure(`No such file can be made: ${quoted(given)}`);
+  return place;
+}
+
+/** What exists, or else the places where it could be made. */
+async function lookUp(given: string, roots: readonly Root[]): Promise<string | NewPlace[]> {
   if (given.includes("\0")) throw new ToolFailure(`The path must not contain a NUL character: ${quoted(given)}`);
   const absolute = nodePath.isAbsolute(given);
   const segments = absolute ? absoluteSegments(given) : relativeSegments(given);
   if (segments.includes("..")) throw new ToolFailure(`The path must not contain "..": ${quoted(given)}`);
+  const starts = absolute ? [{ from: [], ahead: renamed(segments, roots) }] : roots.map(({ real }) => ({ from: real, ahead: segments }));
+  const places: NewPlace[] = [];
   try {
-    if (absolute) {
-      const found = await walk([], renamed(segments, roots), roots);
+    for (const { from, ahead } of starts) {
+      const found = await walk(from, ahead, roots);
       if (found === "outside") throw outside(given);
-      if (found !== "missing") return found;
-    } else {
-      for (const root of roots) {
-        const found = await walk(root.real, segments, roots);
-        if (found === "outside") throw outside(given);
-        if (found !== "missing") return found;
-      }
+      if (typeof found === "string" && found !== "missing") return found;
+      if (typeof found !== "string") places.push(found);
     }
   } catch (error) {
     throw failureOf(error, given);
   }
-  throw missing(given);
+  return places;
 }
 
 /** Whether an absolute path without links is one of the roots or beneath one, by whole segments. */
@@ -74,7 +99,8 @@ export function absoluteSegments(path: string, flavour: nodePath.PlatformPath = 
 /** As many links as Linux follows before it calls them a loop. */
 const MOST_LINKS = 40;
 
-type Found = string | "missing" | "outside";
+/** "missing" is what is not there and cannot be made. */
+type Found = string | NewPlace | "missing" | "outside";
 
 /** Goes from a real folder along the segments. Absolute starts have their root as first segment. */
 async function walk(from: readonly string[], segments: readonly string[], roots: readonly Root[]): Promise<Found> {
@@ -97,7 +123,7 @@ async function walk(from: readonly string[], segments: readonly string[], roots:
     if (!isUsable(segment)) return "missing";
     const path = nodePath.join(...next);
     const stats = await lstat(path).catch(absentAsUndefined);
-    if (stats === undefined) return "missing";
+    if (stats === undefined) return absent(at, segment, ahead.toReversed());
     if (stats.isSymbolicLink()) {
       links += 1;
       if (links > MOST_LINKS) throw Object.assign(new Error("too many links"), { code: "ELOOP" });
@@ -112,6 +138,11 @@ async function walk(from: readonly string[], segments: readonly string[], roots:
     }
   }
   return roots.some(({ real }) => startsWith(at, real)) ? nodePath.join(...at) : "outside";
+}
+
+/** What is not there, and what would follow below it. */
+function absent(at: readonly string[], name: string, below: readonly string[]): Found {
+  return below.every((segment) => segment !== ".." && isUsable(segment)) ? { folder: nodePath.join(...at), names: [name, ...below] } : "missing";
 }
 
 /** A path under the configured name of a root (itself perhaps a link), put under its real name. */

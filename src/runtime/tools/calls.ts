@@ -1,0 +1,154 @@
+import type { Config } from "../../contract/config.ts";
+import type { Params } from "../../contract/index.ts";
+import type { ToolDescriptor, ToolResult, TraceEvent } from "../../contract/model.ts";
+import { fail, WireError } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+import type { Store, TraceRecord } from "../../store/store.ts";
+import type { Tool } from "../../tools/tool.ts";
+import { digestOf } from "../canonical.ts";
+import type { NewId } from "../ids.ts";
+import { Keys, refuseOther } from "../keys.ts";
+import { type CallFacts, factsOf, judge } from "../policy/policy.ts";
+import { type LiveTraces, TraceRecorder } from "../trace.ts";
+import { misfitOf, runTool, unknownTool } from "./invocation.ts";
+import type { ToolRegistry } from "./registry.ts";
+
+const CUT_OFF: ToolResult = {
+  success: false,
+  kind: "outcome_unknown",
+  outcomeUnknown: true,
+  error: "The call was cut off while it was running. It may or may not have had its effect; check before repeating it.",
+};
+
+type InvokeParams = Params<"tool.invoke">;
+
+export interface ToolCallsDependencies {
+  registry: ToolRegistry;
+  config(): Config;
+  store(): Promise<Store>;
+  traces: LiveTraces;
+  onTraceEvent(event: TraceEvent): void;
+  newId: NewId;
+  now(): number;
+  log: Log;
+}
+
+/** Tools as a host runs them itself: each call is a trace with one `tool.<name>` span. */
+export class ToolCalls {
+  readonly #deps: ToolCallsDependencies;
+  readonly #keys = new Keys<ToolResult>();
+
+  constructor(deps: ToolCallsDependencies) {
+    this.#deps = deps;
+  }
+
+  list(): Promise<ToolDescriptor[]> {
+    return this.#deps.registry.list();
+  }
+
+  /** Rejects with `policy_denied`, and with `cancelled` as soon as `signal` is aborted. Every other failure is a result. */
+  async invoke(params: InvokeParams, signal: AbortSignal): Promise<ToolResult> {
+    const { idempotencyKey: key } = params;
+    if (key === undefined) return this.#traced(params, signal);
+    // Consent is not part of what is asked for: it may come with the second try.
+    const digest = digestOf([params.name, params.arguments]);
+    return this.#keys.join({ key, digest }, () => this.#once(params, { key, digest }, signal));
+  }
+
+  async #once(params: InvokeParams, mark: { key: string; digest: string }, signal: AbortSignal): Promise<ToolResult> {
+    const store = await this.#deps.store();
+    const before = await store.beginCall(mark);
+    if (before !== "begun") {
+      this.#keys.release(mark.key);
+      refuseOther(before.digest, mark.digest);
+      if (before.result === undefined)
+        throw fail("overloaded", { retryAfterMs: 1000 }, "The call with this idempotencyKey is still running in another process");
+      return before.result;
+    }
+    try {
+      const result = await this.#traced(params, signal);
+      await store.endCall(mark.key, result);
+      return result;
+    } catch (error) {
+      // What was refused has had no effect, so the key is free again; what was cut off may have had one.
+      const wasRefused = error instanceof WireError && error.errorName === "policy_denied";
+      await store.endCall(mark.key, wasRefused ? undefined : CUT_OFF);
+      throw error;
+    } finally {
+      this.#keys.release(mark.key);
+    }
+  }
+
+  async #traced(params: InvokeParams, signal: AbortSignal): Promise<ToolResult> {
+    const { traces, newId, now, onTraceEvent } = this.#deps;
+    const sessionId = params.context?.["sessionId"];
+    const recorder = new TraceRecorder(newId.trace(), { sessionId: typeof sessionId === "string" ? sessionId : undefined }, now, onTraceEvent);
+    const callId = params.id ?? newId.call();
+    traces.add(recorder);
+    recorder.event("tool_call", "tool.call", { id: callId, name: params.name, arguments: params.arguments });
+    try {
+      const result = await this.#run(params, callId, recorder, signal);
+      recorder.event(
+        "tool_result",
+        "tool.result",
+        { id: callId, success: result.success, ...(result.error === undefined ? {} : { error: result.error }) },
+        result.success ? "ok" : "error",
+      );
+      this.#save(recorder, recorder.finish(result.success ? "completed" : "error", { errorMessage: result.error }));
+      return { ...result, data: { ...result.data, traceId: recorder.traceId } };
+    } catch (error) {
+      const cancelled = error instanceof WireError && error.errorName === "cancelled";
+      const denied = error instanceof WireError && error.errorName === "policy_denied";
+      if (denied) recorder.event("policy", "policy.denied", { id: callId, name: params.name }, "warning");
+      this.#save(
+        recorder,
+        recorder.finish(cancelled ? "cancelled" : "error", { errorMessage: error instanceof WireError ? error.message : "The tool could not be run" }),
+      );
+      throw error;
+    }
+  }
+
+  async #run(params: InvokeParams, callId: string, recorder: TraceRecorder, signal: AbortSignal): Promise<ToolResult> {
+    const { registry, config } = this.#deps;
+    const { name, arguments: args, consentGranted } = params;
+    if (signal.aborted) throw fail("cancelled", { tool: name });
+    const tool = await registry.find(name);
+    if (tool === undefined) return unknownTool(name);
+    // A tool that is destructive whatever it is given is refused before anybody looks at what it was given.
+    this.#refuseWithoutConsent({ tool: name, mode: tool.mode, danger: undefined }, consentGranted);
+    const misfit = await misfitOf(tool, args);
+    if (misfit !== undefined) return misfit;
+    const facts = factsOf(tool, args);
+    this.#refuseWithoutConsent(facts, consentGranted);
+    const timeoutMs = tool.timeoutMs ?? config().tools.timeoutMs;
+    return runTool(tool, args, { callId, observer: observe(recorder, tool, facts, callId, timeoutMs) }, timeoutMs, signal);
+  }
+
+  /** The host has asked itself, so only what is denied to everybody, or destroys something, is held back. */
+  #refuseWithoutConsent(facts: CallFacts, consentGranted: boolean | undefined): void {
+    const { tool, mode, danger } = facts;
+    const { decision, reason } = judge(this.#deps.config().policy, facts);
+    if (decision === "deny") throw fail("policy_denied", { tool, mode, reason }, `The policy denies "${tool}": ${reason}`);
+    if (mode !== "destructive" || consentGranted === true) return;
+    const why = danger ?? "it is destructive";
+    throw fail("policy_denied", { tool, mode, reason: why }, `The tool "${tool}" runs only with consentGranted: true (${why})`);
+  }
+
+  /** The caller does not wait for the disk: a tool call is not repeated because its trace was lost. */
+  #save(recorder: TraceRecorder, record: TraceRecord): void {
+    const save = async () => (await this.#deps.store()).saveTrace(record);
+    save()
+      .catch((error: unknown) => this.#deps.log.warn({ error, traceId: recorder.traceId }, "the trace of a tool call could not be stored"))
+      .finally(() => this.#deps.traces.remove(recorder));
+  }
+}
+
+function observe(recorder: TraceRecorder, { name }: Tool, { mode }: CallFacts, callId: string, timeoutMs: number) {
+  let close: ReturnType<TraceRecorder["span"]> | undefined;
+  return {
+    started: () => {
+      close = recorder.span(`tool.${name}`, "tool", { id: callId, mode, timeoutMs });
+    },
+    ended: ({ status, durationMs }: { status: "ok" | "error" | "timeout" | "cancelled"; durationMs: number }) => close?.(status, { durationMs }),
+  };
+}

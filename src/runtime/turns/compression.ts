@@ -1,0 +1,138 @@
+import type { Config } from "../../contract/config.ts";
+import type { Params, Result } from "../../contract/index.ts";
+import type { TraceEvent } from "../../contract/model.ts";
+import { type Failure, fail } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+import type { Store } from "../../store/store.ts";
+import type { Budgets } from "../budget/budgets.ts";
+import { windowOf } from "../budget/prices.ts";
+import { estimateTextTokens, estimateTokens } from "../budget/tokens.ts";
+import type { NewId } from "../ids.ts";
+import type { ModelCall, Models } from "../models.ts";
+import { type LiveTraces, TraceRecorder } from "../trace.ts";
+import { keepSummary, summarize } from "./compaction.ts";
+import { Conversation, type Head } from "./conversation.ts";
+import { failureFacts } from "./failure.ts";
+import { Interruption } from "./interruption.ts";
+import { Phases } from "./phases.ts";
+
+type CompressParams = Params<"agent.session.compress">;
+type CompressResult = Result<"agent.session.compress">;
+
+export interface CompressionDependencies {
+  models: Models;
+  budgets: Budgets;
+  config(): Config;
+  store(): Promise<Store>;
+  traces: LiveTraces;
+  onTraceEvent(event: TraceEvent): void;
+  newId: NewId;
+  now(): number;
+  random(): number;
+  log: Log;
+  /** Runs the task when the turns of the session that were started before are done. */
+  afterTurns<T>(sessionId: string, task: () => Promise<T>): Promise<T>;
+}
+
+/** `agent.session.compress`: the older part of a session is summarized when the host says so. */
+export class Compression {
+  readonly #deps: CompressionDependencies;
+
+  constructor(deps: CompressionDependencies) {
+    this.#deps = deps;
+  }
+
+  async compress(params: CompressParams, signal: AbortSignal): Promise<CompressResult> {
+    const { models, store, afterTurns } = this.#deps;
+    const call = models.resolve(params, { messages: [], tools: undefined });
+    const { sessionId } = params;
+    // What is wrong is said at once, not when the turns before are done.
+    const session = await (await store()).getSession(sessionId);
+    if (!session.isActive) throw fail("session_closed", { sessionId }, "The session is closed; resume it first");
+    return afterTurns(sessionId, () => this.#compress(params, call, signal));
+  }
+
+  async #compress(params: CompressParams, call: ModelCall, signal: AbortSignal): Promise<CompressResult> {
+    if (signal.aborted) throw fail("cancelled");
+    const { config, store } = this.#deps;
+    const { sessionId } = params;
+    const conversation = new Conversation("", await (await store()).history(sessionId, undefined), []);
+    const tokensBefore = estimateTokens(conversation.messages());
+    const cut = conversation.cutOfAll(params.keepTurns ?? config().compaction.keepTurns);
+    if (cut === 0) return { summary: "", summarizedMessages: 0, tokensBefore, tokensAfter: tokensBefore };
+    const head = conversation.head(cut);
+    const made = await this.#ask(params, call, head, signal);
+    await keepSummary(await store(), sessionId, head, made.text);
+    conversation.summarize(cut, made.text);
+    const { usage, traceId } = made;
+    return {
+      summary: made.text,
+      summarizedMessages: head.count,
+      tokensBefore,
+      tokensAfter: estimateTokens(conversation.messages()),
+      ...(usage === undefined ? {} : { usage }),
+      traceId,
+    };
+  }
+
+  /** One model call with everything that belongs to one: a budget, a trace, an end when it is cancelled. */
+  async #ask({ sessionId, instructions }: CompressParams, call: ModelCall, head: Head, signal: AbortSignal) {
+    const { budgets, config, traces, newId, now, onTraceEvent, random, log } = this.#deps;
+    const recorder = new TraceRecorder(newId.trace(), { sessionId, modelId: call.request.model }, now, onTraceEvent);
+    recorder.event("lifecycle", "session.compress", { messages: head.count });
+    const interruption = new Interruption();
+    const cancel = () => interruption.abort("cancelled");
+    signal.addEventListener("abort", cancel, { once: true });
+    const account = await budgets.open({ sessionId, budget: undefined, provider: call.provider, model: call.request.model, prices: config().prices });
+    traces.add(recorder);
+    let failure: Failure | undefined;
+    account.onExhausted((exhausted) => {
+      failure = exhausted;
+      interruption.abort("exhausted");
+    });
+    account.begin();
+    try {
+      const window = windowOf(call.request.model, config().compaction.windows);
+      const room = await account.reserveCall({ promptTokens: estimateTokens(head.messages), maxTokens: call.request.maxTokens }, interruption.signal);
+      if (room !== "aborted" && "failure" in room) throw this.#failed(recorder, room.failure);
+      if (room === "aborted") throw this.#failed(recorder, failure);
+      const context = { call, provider: await call.load(), recorder, interruption, phases: new Phases(undefined), random, log, streamId: recorder.traceId };
+      const made = await summarize(head, { context, request: { ...call.request, maxTokens: room.maxTokens }, window, instructions });
+      const completionTokens = estimateTextTokens(made.answer.length);
+      const passed = account.settleCall(made.answer.usage, { promptTokens: made.promptTokens, completionTokens });
+      if (interruption.stop !== undefined) throw this.#failed(recorder, failure);
+      if (made.failure !== undefined || passed !== undefined) throw this.#failed(recorder, made.failure ?? passed);
+      if (made.text === "") throw this.#failed(recorder, { kind: "malformed_response", message: "The model gave no summary" });
+      const usage = account.usage;
+      await this.#save(recorder, "completed", undefined, usage?.totalTokens);
+      return { text: made.text, usage, traceId: recorder.traceId };
+    } finally {
+      signal.removeEventListener("abort", cancel);
+      account.close();
+      traces.remove(recorder);
+    }
+  }
+
+  /** The error of the reply; without a failure the call was cancelled. */
+  #failed(recorder: TraceRecorder, failure: Failure | undefined) {
+    const status = failure === undefined ? "cancelled" : failure.kind === "budget_exhausted" ? "budget_exhausted" : "error";
+    void this.#save(recorder, status, failure?.message, undefined);
+    const { traceId } = recorder;
+    if (failure === undefined) return fail("cancelled", { traceId });
+    return fail(failure.kind === "budget_exhausted" ? "budget_exhausted" : "turn_failed", { failure: failureFacts(failure), traceId }, failure.message);
+  }
+
+  async #save(
+    recorder: TraceRecorder,
+    status: "completed" | "error" | "cancelled" | "budget_exhausted",
+    errorMessage: string | undefined,
+    totalTokens: number | undefined,
+  ) {
+    const record = recorder.finish(status, { errorMessage, totalTokens });
+    try {
+      await (await this.#deps.store()).saveTrace(record);
+    } catch (error) {
+      this.#deps.log.warn({ error, traceId: recorder.traceId }, "the trace of a summary could not be stored");
+    }
+  }
+}

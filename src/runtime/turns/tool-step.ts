@@ -1,0 +1,166 @@
+import type { Config } from "../../contract/config.ts";
+import type { ToolCall, ToolResult } from "../../contract/model.ts";
+import { type Failure, WireError } from "../../errors.ts";
+import type { MessageBody } from "../../store/messages.ts";
+import { failedResult } from "../../tools/result.ts";
+import type { Tool } from "../../tools/tool.ts";
+import type { Gate } from "../policy/gate.ts";
+import { type CallFacts, factsOf } from "../policy/policy.ts";
+import { misfitOf, runTool, unknownTool } from "../tools/invocation.ts";
+import { resultText } from "./result-text.ts";
+import type { Repetition } from "./repetition.ts";
+import type { Run } from "./run.ts";
+
+export interface ToolStepDependencies {
+  gate: Gate;
+  settings(): Config["tools"];
+}
+
+/** A call that may run, as far as its arguments are concerned. */
+interface Runnable {
+  call: ToolCall;
+  tool: Tool;
+  facts: CallFacts;
+}
+
+/** A call, and either what it needs to run or why it will not. */
+type Prepared = { call: ToolCall; runnable: Runnable } | { call: ToolCall; refused: ToolResult };
+
+/**
+ * Runs the calls of one model call that are ours: side by side when all of them only read, else one
+ * after the other. Gives their messages in the order of the calls, or why the turn has to end. Once the
+ * run is stopped nothing more is begun, and what it gives no longer matters.
+ */
+export async function runToolStep(
+  run: Run,
+  calls: readonly ToolCall[],
+  tools: ReadonlyMap<string, Tool>,
+  repetition: Repetition,
+  deps: ToolStepDependencies,
+): Promise<{ messages: MessageBody[]; isFinal: boolean } | { failure: Failure }> {
+  const prepared = await Promise.all(calls.map((call) => prepare(call, tools, repetition)));
+  const runnable = prepared.flatMap((each) => ("runnable" in each ? [each.runnable] : []));
+  const sideBySide = runnable.every(({ facts }) => facts.mode === "read");
+  const { timeoutMs, parallel } = deps.settings();
+  if (sideBySide) run.phases.enter("tool", Math.max(0, ...runnable.map(({ tool }) => tool.timeoutMs ?? timeoutMs)));
+
+  const messages: (MessageBody | undefined)[] = calls.map(() => undefined);
+  let failure: Failure | undefined;
+  const one = async (each: Prepared, index: number): Promise<void> => {
+    if (failure !== undefined || run.stop !== undefined) return;
+    if ("runnable" in each) failure = run.account.takeToolCall();
+    if (failure !== undefined) return;
+    messages[index] = "runnable" in each ? await runOne(run, each.runnable, deps, sideBySide) : refuse(run, each.call, each.refused, sideBySide);
+  };
+  if (!sideBySide) for (const [index, each] of prepared.entries()) await one(each, index);
+  else await inParallel(prepared, parallel, one);
+  const done = messages.filter((message) => message !== undefined);
+  // In the order of the calls, whichever was ready first.
+  if (sideBySide) for (const message of done) run.journal.add(message);
+  const isFinal = calls.some(({ id }) => run.resultOf(id)?.terminal === true);
+  return failure === undefined ? { messages: done, isFinal } : { failure };
+}
+
+async function prepare(call: ToolCall, tools: ReadonlyMap<string, Tool>, repetition: Repetition): Promise<Prepared> {
+  const tool = tools.get(call.name);
+  if (tool === undefined) return { call, refused: unknownTool(call.name) };
+  if (call.argumentsText !== undefined) return { call, refused: failedResult("Invalid arguments: they are not a JSON object", "invalid_params") };
+  const repeated = repetition.count(call);
+  if (repeated !== undefined) return { call, refused: failedResult(repeated, "repeated_call") };
+  const refused = await misfitOf(tool, call.arguments);
+  return refused === undefined ? { call, runnable: { call, tool, facts: factsOf(tool, call.arguments) } } : { call, refused };
+}
+
+/** Undefined when the run was stopped meanwhile. */
+async function runOne(run: Run, { call, tool, facts }: Runnable, deps: ToolStepDependencies, sideBySide: boolean): Promise<MessageBody | undefined> {
+  const { recorder, streamId, sessionId } = run;
+  const { signal } = run.interruption;
+  const timeoutMs = tool.timeoutMs ?? deps.settings().timeoutMs;
+  if (!sideBySide) run.phases.enter("tool", timeoutMs);
+  /** What only reads can be done again; everything else is written down before it begins. */
+  const hasEffect = facts.mode !== "read";
+  try {
+    const admission = await deps.gate.admit(
+      {
+        facts,
+        call: { id: call.id, name: call.name, arguments: call.arguments },
+        streamId,
+        sessionId,
+        onAsk: (deadlineMs) => {
+          recorder.event("policy", "policy.ask", { id: call.id, name: call.name, mode: facts.mode, danger: facts.danger ?? null });
+          run.phases.enter("approval", deadlineMs);
+        },
+      },
+      signal,
+    );
+    if (admission.asked) run.phases.enter("tool", timeoutMs);
+    const verdict = { id: call.id, name: call.name, mode: facts.mode, reason: admission.reason };
+    if (!admission.allowed) {
+      recorder.event("policy", "policy.denied", verdict, "warning");
+      return refuse(run, call, failedResult(`Denied: ${admission.reason}`, "policy_denied"), sideBySide);
+    }
+    if (admission.asked) recorder.event("policy", "policy.allowed", verdict);
+    if (hasEffect) await run.journal.begin(call.id);
+    if (run.stop !== undefined) return undefined;
+
+    let close: ReturnType<typeof recorder.span> | undefined;
+    const result = await runTool(
+      tool,
+      call.arguments,
+      {
+        callId: call.id,
+        streamId,
+        sessionId,
+        observer: {
+          started: () => {
+            close = recorder.span(`tool.${tool.name}`, "tool", { id: call.id, mode: facts.mode, timeoutMs });
+          },
+          ended: ({ status, durationMs }) => close?.(status, { durationMs }),
+        },
+      },
+      timeoutMs,
+      signal,
+    );
+    const message = messageOfCall(run, call, result);
+    if (hasEffect) await run.journal.end(call.id, message);
+    else if (!sideBySide) run.journal.add(message);
+    return tell(run, call, result, message);
+  } catch (error) {
+    if (error instanceof WireError && error.errorName === "cancelled") return undefined;
+    throw error;
+  }
+}
+
+function refuse(run: Run, call: ToolCall, result: ToolResult, sideBySide: boolean): MessageBody {
+  const message = messageOfCall(run, call, result);
+  if (!sideBySide) run.journal.add(message);
+  return tell(run, call, result, message);
+}
+
+function tell(run: Run, call: ToolCall, result: ToolResult, message: MessageBody): MessageBody {
+  const { success, error, kind } = result;
+  run.recorder.event(
+    "tool_result",
+    "tool.result",
+    { id: call.id, name: call.name, success, ...(error === undefined ? {} : { error }), ...(kind === undefined ? {} : { kind }) },
+    success ? "ok" : "error",
+  );
+  if (run.stop === undefined) run.settle(call.id, result);
+  return message;
+}
+
+/** A turn that may be asked for again keeps the whole result, to tell it again. */
+function messageOfCall(run: Run, call: ToolCall, result: ToolResult): MessageBody {
+  return { role: "tool", toolCallId: call.id, content: resultText(result), ...(run.idempotencyKey === undefined ? {} : { result }) };
+}
+
+/** Runs `task` for every item, at most `width` at a time; rejects with the first error once all that began are done. */
+async function inParallel<T>(items: readonly T[], width: number, task: (item: T, index: number) => Promise<void>): Promise<void> {
+  const queue = items.entries();
+  const worker = async (): Promise<void> => {
+    for (const [index, item] of queue) await task(item, index);
+  };
+  const settled = await Promise.allSettled(Array.from({ length: Math.min(width, items.length) }, worker));
+  const failed = settled.find((each) => each.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}

@@ -1,0 +1,68 @@
+import type { McpServer } from "../contract/config.ts";
+import type { Custody } from "../custody/custody.ts";
+import type { Log } from "../log.ts";
+import { registerSecret } from "../redact.ts";
+import { prefixOf, SHORTEST_CUT } from "./mcp/names.ts";
+import { Server } from "./mcp/server.ts";
+import { atMost } from "./mcp/until.ts";
+import type { Tool, ToolSource } from "./tool.ts";
+
+export interface McpDeps {
+  custody: Custody;
+  /** What the few variables that a program needs are taken from. */
+  env: NodeJS.ProcessEnv;
+  log: Log;
+  /** Milliseconds. */
+  now(): number;
+  /** A server offers other tools than it did when `tools` was called last. */
+  onChange(): void;
+  /** Deadline of calls, in milliseconds, for servers that have none of their own. */
+  timeoutMs: number;
+}
+
+/** How long the servers have to end. */
+const CLOSE_MS = 1000;
+
+/**
+ * The tools of MCP servers, named `mcp__<server>__<tool>`. Nothing is started before `tools` or `find`
+ * is called; from then on each server is shared by all. A server that cannot be used has no tools, and
+ * the others do not notice: why is in the log.
+ */
+export function createMcpSources(servers: Readonly<Record<string, McpServer>>, deps: McpDeps): ToolSource {
+  const names = Object.keys(servers);
+  // Loaded on first use: it takes longer than the rest of the start.
+  const loadLibrary = () => import("@modelcontextprotocol/client");
+  const all = Object.entries(servers).map(([name, config]) => {
+    registerCredentials(config);
+    return { name, server: new Server(name, config, { ...deps, others: names.filter((other) => other !== name), loadLibrary }) };
+  });
+
+  return {
+    async tools() {
+      const found = new Map<string, Tool>();
+      for (const tool of (await Promise.all(all.map(({ server }) => server.tools()))).flat()) {
+        // Names end in a hash where they might meet, so this takes a server that is looking for it.
+        if (!found.has(tool.name)) found.set(tool.name, tool);
+      }
+      return [...found.values()];
+    },
+
+    async find(name) {
+      const begins = name.slice(0, SHORTEST_CUT);
+      const candidates = all.filter(({ name: server }) => begins.startsWith(prefixOf(server).slice(0, SHORTEST_CUT)));
+      const found = await Promise.all(candidates.map(({ server }) => server.find(name)));
+      return found.find((tool) => tool !== undefined);
+    },
+
+    async close() {
+      await atMost(Promise.all(all.map(({ server }) => server.close())), CLOSE_MS);
+    },
+  };
+}
+
+/** `Authorization: Bearer …`: the token alone is a secret too. */
+function registerCredentials({ headers }: McpServer): void {
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.toLowerCase().endsWith("authorization")) registerSecret(value.replace(/^\w+\s+/, ""));
+  }
+}

@@ -1,0 +1,173 @@
+import { describe, expect, it } from "vitest";
+import { bench, fake, isAlive, startRecord, until } from "./support.ts";
+
+const echo = "mcp__a__echo";
+const secret = "sk-mcp-canary-0123456789abcdef";
+
+describe("starting", () => {
+  it("waits for the first use, and then happens once for all", async () => {
+    const { record, pids } = startRecord();
+    const { sources, names, call } = bench({ a: fake({ record }) });
+    expect(pids()).toEqual([]);
+    const [first, found] = await Promise.all([names(), sources.find(echo), call(echo, { n: 1 }), call(echo, { n: 2 })]);
+    expect(first).toContain(found?.name);
+    expect(pids()).toHaveLength(1);
+  });
+
+  it("of one server is not waited for by calls of another", async () => {
+    const [one, two] = [startRecord(), startRecord()];
+    const { call } = bench({ a: fake({ record: one.record }), b: fake({ record: two.record, silent: true }) });
+    expect(await call(echo)).toEqual({ text: "{}" });
+    expect([one.pids().length, two.pids().length]).toEqual([1, 0]);
+  });
+
+  it("gives a server a few variables and its own, and no key of ours", async () => {
+    const env = { ...process.env, OPENAI_API_KEY: secret, FOO: "not for servers", LANG: "C.UTF-8" };
+    const { call } = bench({ a: fake({}, { env: { TOKEN: "its own" } }) }, { env });
+    const seen = JSON.parse((await call("mcp__a__env")).text ?? "") as Record<string, string>;
+    expect(seen).toMatchObject({ PATH: process.env["PATH"], LANG: "C.UTF-8", TOKEN: "its own" });
+    expect(seen).not.toHaveProperty("FOO");
+    expect(JSON.stringify(seen)).not.toContain(secret);
+  });
+
+  it("does not wait longer than startTimeoutMs for a server that answers nothing, and ends it", async () => {
+    const { record, pids } = startRecord();
+    const { names, failure, log } = bench({ a: fake({ record, silent: true }, { startTimeoutMs: 300 }), b: fake() });
+    const listed = await names();
+    expect(listed).toContain("mcp__b__echo");
+    expect(listed.filter((name) => name.startsWith("mcp__a__"))).toEqual([]);
+    await until(() => pids().every((pid) => !isAlive(pid)), "the silent server to be ended");
+    expect(pids()).toHaveLength(1);
+    await until(() => log.some((record) => record["server"] === "a"), "the log");
+    expect(log).toContainEqual(expect.objectContaining({ level: "WARNING", server: "a", reason: "it was not ready within 300 ms" }));
+    await expect(failure("mcp__a__echo")).rejects.toThrow("no tool");
+  });
+
+  it("does not wait again for a server whose last start has failed, and tells when it is there after all", async () => {
+    const { record, pids } = startRecord();
+    const made = bench({ a: fake({ record, silentStarts: 1 }, { startTimeoutMs: 2000 }), b: fake() });
+    await made.names();
+    made.ahead += 1001;
+    const listed = await made.names();
+    expect(listed).toContain("mcp__b__echo");
+    expect(listed).not.toContain(echo);
+    await until(() => made.changes() === 1, "the change");
+    expect(await made.names()).toContain(echo);
+    expect(pids()).toHaveLength(2);
+  });
+
+  it.each([
+    ["a program that is not there", { command: "/nowhere/at/all/mcp-server" }, 'the program "mcp-server" was not found, or its cwd is not there'],
+    ["a file that is no program", { command: "/etc/passwd" }, 'the program "passwd" may not be run'],
+    ["a program that exits at once", fake({ exitAtStart: 4, stderr: `no key ${secret}` }), "it exited with code 4"],
+  ])("says why it failed: %s", async (_, server, reason) => {
+    const { names, log } = bench({ a: server });
+    expect(await names()).toEqual([]);
+    await until(() => log.length > 0, "the log");
+    expect(log).toEqual([expect.objectContaining({ level: "WARNING", server: "a", reason })]);
+    expect(JSON.stringify(log)).not.toContain(secret);
+  });
+});
+
+describe("a server that keeps failing", () => {
+  it("is tried again, but no more once it was restarted five times in five minutes", async () => {
+    const { record, pids } = startRecord();
+    const made = bench({ a: fake({ record, exitAtStart: 1 }) });
+    const running = async () => (await made.children()).some(({ kind }) => kind === "mcp");
+    /** Lets time pass while nothing runs, until it was started so many times. */
+    const started = (times: number) =>
+      until(async () => {
+        expect(await made.names()).toEqual([]);
+        if (pids().length >= times) return true;
+        if (!(await running())) made.ahead += 500;
+        return false;
+      }, `start ${times}`);
+    await started(6);
+    const refusal = "it was restarted 5 times within 5 minutes; it exited with code 1";
+    await until(async () => {
+      expect(await made.names()).toEqual([]);
+      made.ahead += 1000;
+      return made.log.at(-1)?.["reason"] === refusal;
+    }, "the refusal");
+    expect(pids()).toHaveLength(6);
+    made.ahead += 5 * 60_000;
+    await started(7);
+    await until(() => made.log.length >= 3, "the log");
+    // Once for each reason, not for each turn.
+    expect(made.log.map(({ reason }) => reason)).toEqual(["it exited with code 1", refusal, "it exited with code 1"]);
+  });
+});
+
+describe("a server that dies", () => {
+  it("fails the call that it was at, and serves the next one started anew", async () => {
+    const { record, pids } = startRecord();
+    const { call, failure, log } = bench({ a: fake({ record }) });
+    const other = failure("mcp__a__hang");
+    await call(echo);
+    expect(await failure("mcp__a__die")).toMatchObject({ kind: "unavailable", message: 'MCP server "a": it exited with code 7' });
+    expect(await other).toMatchObject({ kind: "unavailable" });
+    expect(await call(echo, { n: 2 })).toEqual({ text: '{"n":2}' });
+    expect(pids()).toHaveLength(2);
+    await until(() => log.length >= 3, "the log");
+    expect(log.map(({ msg }) => msg)).toEqual(["MCP server is ready", "MCP server cannot be used", "MCP server is ready"]);
+  });
+
+  it("has its last answer counted", async () => {
+    const { call } = bench({ a: fake() });
+    expect(await call("mcp__a__dieAfterAnswer")).toEqual({ text: "last words" });
+  });
+
+  it("is restarted five times in five minutes and then not until they have passed", async () => {
+    const { record, pids } = startRecord();
+    const made = bench({ a: fake({ record }) });
+    const tool = await made.sources.find("mcp__a__die");
+    const run = () => tool?.run({}, { signal: new AbortController().signal, callId: "c", timeoutMs: 10_000 });
+    for (let count = 0; count < 6; count++) await expect(run()).rejects.toMatchObject({ kind: "unavailable", message: /exited with code 7/ });
+    await expect(run()).rejects.toMatchObject({ kind: "unavailable", message: /restarted 5 times within 5 minutes/ });
+    expect(pids()).toHaveLength(6);
+    expect(await made.names()).toEqual([]);
+    // Asked for by its name it is still there, to say why it cannot be used.
+    expect(await made.failure(echo)).toMatchObject({ kind: "unavailable" });
+    expect(made.changes()).toBe(1);
+    made.ahead += 5 * 60_000;
+    expect(await made.names()).toContain(echo);
+    expect(pids()).toHaveLength(7);
+  });
+
+  it("that has died between two turns is started anew by the next, without a word about changed tools", async () => {
+    const { record, pids } = startRecord();
+    const made = bench({ a: fake({ record }) });
+    const before = await made.names();
+    process.kill(pids()[0] as number, "SIGKILL");
+    await until(() => made.log.some(({ reason }) => reason === "it was ended by SIGKILL"), "the death to be noticed");
+    expect(await made.names()).toEqual(before);
+    expect(pids()).toHaveLength(2);
+    expect(made.changes()).toBe(0);
+  });
+});
+
+describe("close", () => {
+  it("ends all servers, those that are starting and those that ignore it included", async () => {
+    const [one, two, three] = [startRecord(), startRecord(), startRecord()];
+    const made = bench({ a: fake({ record: one.record }), b: fake({ record: two.record, silent: true }), c: fake({ record: three.record, deaf: true }) });
+    const all = made.names();
+    await made.call(echo);
+    await until(() => [one, two, three].every(({ pids }) => pids().length === 1), "all to be started");
+    const pids = [one, two, three].flatMap((each) => each.pids());
+    const start = performance.now();
+    await made.sources.close();
+    expect(performance.now() - start).toBeLessThan(2000);
+    await until(() => pids.every((pid) => !isAlive(pid)), "the servers to be gone");
+    await all;
+  });
+
+  it("starts nothing afterwards, and fails calls", async () => {
+    const { record, pids } = startRecord();
+    const { sources, names } = bench({ a: fake({ record }) });
+    const tool = await sources.find(echo);
+    await sources.close();
+    expect(await names()).toEqual([]);
+    await expect(tool?.run({}, { signal: new AbortController().signal, callId: "c", timeoutMs: 5000 })).rejects.toMatchObject({ kind: "unavailable" });
+    expect(pids()).toHaveLength(1);
+  });
+});
