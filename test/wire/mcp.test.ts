@@ -38,22 +38,19 @@ describe("MCP servers of the configuration", () => {
     ]);
     const streamId = await sidecar.stream(at(model, { useTools: ["mcp__everything__echo", "mcp__files__*"] }));
     await sidecar.terminal(streamId);
-    expect(story(sidecar, streamId).filter((line) => !line.startsWith("call"))).toEqual([
-      "result mcp__everything__echo ok",
-      "result mcp__files__read_text_file ok",
-      "text done",
-      "finish stop",
-      "done",
-    ]);
+    const told = story(sidecar, streamId).filter((line) => !line.startsWith("call"));
+    // Both only read, so they run side by side.
+    expect(told.slice(0, 2).toSorted()).toEqual(["result mcp__everything__echo ok", "result mcp__files__read_text_file ok"]);
+    expect(told.slice(2)).toEqual(["text done", "finish stop", "done"]);
     const offered = toolsOf(model.requests[0]!);
     expect(offered).toContain("mcp__everything__echo");
     expect(offered).toContain("mcp__files__list_directory");
     expect(offered.filter((name) => name.startsWith("mcp__everything"))).toHaveLength(1);
-    const told = messagesOf(model.requests[1]!)
+    const results = messagesOf(model.requests[1]!)
       .slice(-2)
       .map(({ content }) => String(content));
-    expect(told[0]).toContain("hello");
-    expect(told[1]).toContain("from the file");
+    expect(results[0]).toContain("hello");
+    expect(results[1]).toContain("from the file");
 
     const { children } = await sidecar.call<{ children: { kind: string; name?: string }[] }>("system.children");
     expect(

@@ -46,7 +46,7 @@ function echo({ name, args }: Call): string {
   return `${text.includes("\\") ? unescapeEcho(text) : text}\n`;
 }
 
-/** Here octal numbers begin with a 0 of their own: `\\0162`. */
+/** Here octal numbers begin with a 0 of their own: `\0162`. */
 function unescapeEcho(text: string): string {
   return unescapeAnsi(text.replace(/\\0([0-7]{1,3})/g, "\\$1"));
 }
