@@ -184,7 +184,7 @@ describe("the JSON in protocol.md", () => {
 
 describe("the transcripts in protocol.md", () => {
   it("hold frames that fit the schemas, and answers to what was asked", () => {
-    expect(transcripts).toHaveLength(5 + Object.keys(hostRequests).length);
+    expect(transcripts).toHaveLength(6 + Object.keys(hostRequests).length);
     for (const lines of transcripts) expect(faultsOf(parsed(lines))).toEqual([]);
   });
 

@@ -1,4 +1,5 @@
 import { mkdirSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openaiStream, startModelServer } from "../support/model-server.ts";
@@ -64,6 +65,8 @@ function questionOf(lines: readonly TranscriptLine[]): string {
   return /"role":"user","content":"([^"]+)"/.exec(lines.map(({ text }) => text).join("\n"))![1]!;
 }
 
+const everything = createRequire(import.meta.url).resolve("@modelcontextprotocol/server-everything/dist/index.js");
+
 /** A model server that says what the model says in the transcript, and a configuration with the tools that occur. */
 async function settingsFor(lines: readonly TranscriptLine[]) {
   const answers = answersIn(lines);
@@ -72,7 +75,9 @@ async function settingsFor(lines: readonly TranscriptLine[]) {
   const folder = temporaryFolder();
   mkdirSync(join(folder, "work/build"), { recursive: true });
   const builtin = ["get_time", "run_command"].filter((name) => lines.some(({ text }) => text.includes(`"useTools":["${name}"]`)));
-  writeFileSync(join(folder, "config.yaml"), `storagePath: ./sidecar.db\ntools: { builtin: [${builtin.join(", ")}], roots: [work] }\n`);
+  const usesMcp = lines.some(({ text }) => text.includes('"mcp__everything__'));
+  const mcpServers = usesMcp ? `mcpServers: { everything: { command: "${process.execPath}", args: ["${everything}"] } }\n` : "";
+  writeFileSync(join(folder, "config.yaml"), `storagePath: ./sidecar.db\ntools: { builtin: [${builtin.join(", ")}], roots: [work] }\n${mcpServers}`);
   return {
     args: ["--config", join(folder, "config.yaml")],
     env: { STEERABLE_PROVIDERS_OPENAI_BASE_URL: `${model.url}/v1`, OPENAI_API_KEY: "sk-of-the-transcript" },
