@@ -70,7 +70,7 @@ export async function createApp({ config: settings, env, listener, health, contr
     log,
   });
   await configured.start(config());
-  settings.onChange((current, previous) => configured.changed(current, previous));
+  settings.onChange((current) => configured.changed(current));
 
   const models = new Models(providers, config, env);
   const grants = new Grants(store.open, now);
@@ -90,7 +90,10 @@ export async function createApp({ config: settings, env, listener, health, contr
     maxStreams: config().limits.streams,
   });
   const compression = new Compression({ ...base, models, budgets, afterTurns: (sessionId, task) => runs.afterTurns(sessionId, task) });
-  const sessions = new Sessions(store.open, newId, (sessionId) => runs.cancelSession(sessionId));
+  const sessions = new Sessions(store.open, newId, async (sessionId) => {
+    await runs.cancelSession(sessionId);
+    grants.forget({ sessionId });
+  });
 
   health.connect({
     loadedProviders: () => models.loaded,

@@ -102,7 +102,7 @@ export class Lifecycle {
     const { connection } = listener;
     health.stopping();
     connection.refuse(fail("shutting_down"), STILL_ANSWERED);
-    connection.interrupt();
+    connection.interrupt(fail("shutting_down"));
     // The reply to system.shutdown must not depend on a host that does not read.
     setTimeout(() => this.finish(), this.#parts.gracePeriodMs()).unref();
     await this.#within(this.#allEnded());
@@ -120,7 +120,7 @@ export class Lifecycle {
   /** Answers what was not answered in time, then ends the streams that did not end in time: in this order, a reply comes before its stream. */
   #settleRest(keep: readonly string[]): void {
     const { listener, runs, store } = this.#parts;
-    listener.connection.cancelAll(keep);
+    listener.connection.cancelAll(fail("shutting_down"), keep);
     runs()?.stopAllNow(store());
     listener.releaseAll();
   }

@@ -17,7 +17,7 @@ export async function loop() {
   const sidecar = await configuredSidecar((folder) => {
     const last = { events: [{ delta: "done" }] };
     // The same call over and over would be refused.
-    const ask = (index) => ({ events: [{ toolCall: { name: "get_time", arguments: index % 2 === 0 ? {} : { timeZone: "UTC" } } }] });
+    const ask = (index) => ({ events: [{ toolCall: { name: "get_time", arguments: { timeZone: index % 2 === 0 ? "Europe/Zurich" : "UTC" } } }] });
     const script = (before) => ({ turns: [...Array.from({ length: before }, () => last), ...Array.from({ length: ROUNDS }, (_, index) => ask(index)), last] });
     for (const before of [0, HISTORY]) writeFileSync(join(folder, `after-${before}.json`), JSON.stringify(script(before)));
     return "tools: { builtin: [get_time] }\n";

@@ -147,7 +147,9 @@ export const StoredMessage = z
     outcomeUnknown: z
       .boolean()
       .optional()
-      .describe("Tool messages: true when the process ended while the call was running. It may or may not have had its effect, and was not repeated."),
+      .describe(
+        "Tool messages: true when the call was cut off while it was running, by a cancel or the end of the process. It may or may not have had its effect, and was not repeated.",
+      ),
     createdAt: z.iso.datetime(),
   })
   .describe("A message as the store keeps it.");

@@ -7,7 +7,7 @@ import { withoutStrangers } from "./members.ts";
 import { hasProc, procProcesses } from "./proc.ts";
 import { CUSTODY_VARIABLE, type ProcessTable, type Processes, WARD_VARIABLE } from "./processes.ts";
 import { psProcesses } from "./ps.ts";
-import { spawnProgram } from "./spawn.ts";
+import { type Spawned, spawnProgram } from "./spawn.ts";
 import { LiveWard } from "./ward.ts";
 import { Watermarks } from "./watermark.ts";
 
@@ -23,9 +23,18 @@ export interface CustodyOptions {
 const SAMPLE_MS = 250;
 const LONGEST_SAMPLE_MS = 2000;
 
+/** Sees nothing: what can be ended is the process group of each program. */
+const unseen: Processes = { read: async () => new Map(), startOf: () => undefined, memoryOf: async () => undefined };
+
 /** The custody of this process. Nothing is started before the first child is. */
 export function createCustody(options: CustodyOptions = {}): Custody {
   return new LiveCustody(options);
+}
+
+function systemProcesses(): Processes {
+  if (hasProc()) return procProcesses();
+  // On Linux, ps has nothing else to look at.
+  return process.platform === "linux" ? unseen : psProcesses;
 }
 
 class LiveCustody implements Custody {
@@ -36,7 +45,7 @@ class LiveCustody implements Custody {
   readonly #watermarks: Watermarks;
   readonly #custodian: Custodian;
   #closed = false;
-  /** Whether a ward has ended with processes left. */
+  /** Whether a ward has ended with processes left, or may have. */
   #lostSome = false;
   #count = 0;
   /** Starts come one by one: what a child inherits is set in between. */
@@ -46,7 +55,7 @@ class LiveCustody implements Custody {
   #sampler: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor({ log, prlimit = "prlimit", processes = hasProc() ? procProcesses : psProcesses }: CustodyOptions) {
+  constructor({ log, prlimit = "prlimit", processes = systemProcesses() }: CustodyOptions) {
     this.#log = log;
     this.#processes = processes;
     this.#watermarks = new Watermarks(prlimit);
@@ -59,8 +68,12 @@ class LiveCustody implements Custody {
     });
   }
 
-  start(program: Program): Promise<Ward> {
-    const started = this.#starting.then(() => this.#start(program));
+  get isOpen(): boolean {
+    return !this.#closed;
+  }
+
+  start(program: Program, signal?: AbortSignal): Promise<Ward> {
+    const started = this.#starting.then(() => this.#start(program, signal));
     // The next start does not depend on how this one went.
     this.#starting = started.catch(() => undefined);
     return started;
@@ -87,19 +100,26 @@ class LiveCustody implements Custody {
     this.#custodian.abandon();
   }
 
-  async #start(program: Program): Promise<Ward> {
+  async #start(program: Program, signal: AbortSignal | undefined): Promise<Ward> {
     this.#refuseWhenClosed();
+    signal?.throwIfAborted();
     this.#custodian.ensure();
     const watermark = await this.#watermarks.next();
-    this.#refuseWhenClosed();
     const id = `${this.#id}-${this.#count++}`;
-    // Between here and the process itself nothing is awaited: another start would change the watermark.
-    const child = await spawnProgram(program, { [CUSTODY_VARIABLE]: this.#id, [WARD_VARIABLE]: id });
+    const child = await this.#spawn(program, id, signal).catch((error: unknown) => {
+      this.#watermarks.release(watermark);
+      throw error;
+    });
     const marks = new Set(watermark === undefined ? [id] : [id, watermark]);
     const ward = new LiveWard(child, this.#processes.startOf(child.pid), program, marks, {
       look: () => this.#look(),
       startOf: (pid) => this.#processes.startOf(pid),
-      ended: (left) => this.#ended(id, left),
+      ended: (left, isSure) => {
+        // What could not be ended keeps its watermark.
+        if (left === 0 && isSure) this.#watermarks.release(watermark);
+        else this.#lostSome = true;
+        this.#ended(id, left);
+      },
     });
     this.#wards.set(id, ward);
     this.#custodian.ensure();
@@ -111,6 +131,13 @@ class LiveCustody implements Custody {
     return ward;
   }
 
+  /** Nothing is awaited before the process itself: another start would change the watermark. */
+  async #spawn(program: Program, id: string, signal: AbortSignal | undefined): Promise<Spawned> {
+    this.#refuseWhenClosed();
+    signal?.throwIfAborted();
+    return await spawnProgram(program, { [CUSTODY_VARIABLE]: this.#id, [WARD_VARIABLE]: id });
+  }
+
   #refuseWhenClosed(): void {
     if (this.#closed) throw new Error("No program can be started any more: the sidecar is shutting down");
   }
@@ -118,7 +145,6 @@ class LiveCustody implements Custody {
   #ended(id: string, left: number): void {
     const ward = this.#wards.get(id);
     this.#wards.delete(id);
-    this.#lostSome ||= left > 0;
     if (left > 0) this.#log?.warn({ tool: ward?.program.name, pid: ward?.pid, left }, "processes that a child has started could not be ended");
     this.#custodian.tell();
     if (this.#wards.size === 0) clearTimeout(this.#sampler);

@@ -4,7 +4,8 @@
  * It reads `+ pid start` and `- pid start` (a process to know of, or not any more; start is `-1` where
  * nobody can tell) and `q` (all is well, go). When its input ends without that, the sidecar is dead, and
  * it ends every process that carries the mark in its environment or the watermark in its limits, is
- * known, is in a group or session that a known one has led, or has been started by any of these.
+ * known, is in a group or session that a known one has led, or has been started by any of these. Where
+ * processes cannot be seen, it ends the groups of the known ones.
  *
  * A shell rather than Node: it takes 1 MB instead of 40, is there before the first child is, needs no
  * file to be shipped, and an Electron app may have been built without a Node to run (`RunAsNode` off).
@@ -23,9 +24,17 @@ while read -r word pid start; do
   esac
 done
 
+# Our own number tells whether this is the /proc of our namespace, or of one with other numbers.
+proc=
+if [ -r /proc/self/stat ]; then
+  read -r self rest </proc/self/stat
+  if [ "$self" = "$$" ]; then proc=ours; else proc=foreign; fi
+fi
+
 # Prints pid:parent:group:session:start of every process but zombies, the sidecar and those of this program.
 list() {
-  if [ -r /proc/self/stat ]; then
+  if [ "$proc" = foreign ]; then return; fi
+  if [ "$proc" = ours ]; then
     for file in /proc/[0-9]*/stat; do
       text=
       while read -r part; do text="$text $part"; done <"$file"
@@ -51,7 +60,7 @@ row() {
 
 # Prints the pids of those that carry a mark.
 marked() {
-  if [ -r /proc/self/stat ]; then
+  if [ "$proc" = ours ]; then
     { [ -z "$watermark" ] || grep -ls "realtime timeout  *$watermark" /proc/[0-9]*/limits
       grep -ls "$mark" /proc/[0-9]*/environ
     } | while IFS=/ read -r _ _ pid _; do echo "$pid"; done
@@ -62,9 +71,14 @@ marked() {
   fi
 }
 
-# Sets found to the pids of what has to end, with spaces around each.
+# Sets found to the pids (or, negative, to the groups) of what has to end, with spaces around each.
 find_all() {
   table=$(list)
+  if [ -z "$table" ]; then
+    found=' '
+    for one in $known; do if kill -s 0 -- "-$\{one%:*}"; then found="$found-$\{one%:*} "; fi; done
+    return
+  fi
   marks=" $(marked | tr '\n' ' ') "
   found=' ' leaders=' '
   for one in $known; do
@@ -87,13 +101,13 @@ find_all() {
 }
 
 find_all
-kill -s TERM $found
+kill -s TERM -- $found
 sleep 0.2 || sleep 1
 clean=0 rounds=0
 # A process may be between its start and the moment when it can be told, so one look is not enough.
 while [ $clean -lt 3 ] && [ $rounds -lt 100 ]; do
   find_all
-  if [ "$found" = ' ' ]; then clean=$((clean + 1)); else clean=0; kill -s KILL $found; fi
+  if [ "$found" = ' ' ]; then clean=$((clean + 1)); else clean=0; kill -s KILL -- $found; fi
   rounds=$((rounds + 1))
   sleep 0.05 || sleep 1
 done

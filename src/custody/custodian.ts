@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Log } from "../log.ts";
 import { custodianScript } from "./custodian-script.ts";
+import { refuseWithoutDescriptors } from "./spawn.ts";
 
 export interface CustodianParts {
   /** `STEERABLE_CUSTODY=<id>`, which every child has in its environment. */
@@ -37,6 +38,7 @@ export class Custodian {
   #briefLives = 0;
   #dismissed = false;
   #complained = false;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(parts: CustodianParts) {
     this.#parts = parts;
@@ -53,21 +55,20 @@ export class Custodian {
   /** Starts it unless it runs. */
   ensure(): void {
     if (this.#child !== undefined || this.#dismissed || process.platform === "win32") return;
-    const { mark, watermark } = this.#parts;
-    const child = spawn("/bin/sh", ["-c", custodianScript, "custodian", String(process.pid), mark, watermark() ?? ""], {
-      // A session of its own, none of our pipes but the one that tells of our death, and no folder kept in use.
-      detached: true,
-      stdio: ["pipe", "ignore", "ignore"],
-      cwd: "/",
-      env: { PATH: PROGRAMS },
-    });
+    let child: ChildProcess;
+    try {
+      child = this.#spawn();
+    } catch (error) {
+      this.#complain(error);
+      this.#tryLater();
+      return;
+    }
     this.#child = child;
     this.#startedAt = Date.now();
     this.#gone = new Promise((resolve) => {
       child.once("exit", () => this.#lost(resolve));
       child.once("error", (error) => {
-        if (!this.#complained) this.#parts.log?.warn({ error }, "the custodian could not be started: children may outlive a sidecar that is killed");
-        this.#complained = true;
+        this.#complain(error);
         this.#lost(resolve);
       });
     });
@@ -106,6 +107,23 @@ export class Custodian {
     this.#child?.stdin?.end();
   }
 
+  #spawn(): ChildProcess {
+    const { mark, watermark } = this.#parts;
+    refuseWithoutDescriptors();
+    return spawn("/bin/sh", ["-c", custodianScript, "custodian", String(process.pid), mark, watermark() ?? ""], {
+      // A session of its own, none of our pipes but the one that tells of our death, and no folder kept in use.
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"],
+      cwd: "/",
+      env: { PATH: PROGRAMS },
+    });
+  }
+
+  #complain(error: unknown): void {
+    if (!this.#complained) this.#parts.log?.warn({ error }, "the custodian could not be started: children may outlive a sidecar that is killed");
+    this.#complained = true;
+  }
+
   #lost(resolve: () => void): void {
     this.#child?.stdin?.destroy();
     this.#child = undefined;
@@ -114,6 +132,11 @@ export class Custodian {
     this.#briefLives = Date.now() - this.#startedAt < BRIEF_MS ? this.#briefLives + 1 : 0;
     if (!this.#parts.isNeeded()) return;
     if (this.#briefLives < MOST_BRIEF) this.ensure();
-    else setTimeout(() => this.#parts.isNeeded() && this.ensure(), BRIEF_MS).unref();
+    else this.#tryLater();
+  }
+
+  #tryLater(): void {
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#parts.isNeeded() && this.ensure(), BRIEF_MS).unref();
   }
 }

@@ -49,8 +49,13 @@ export interface Ward {
  * killed with SIGKILL: a custodian, started with the first child, then ends the others.
  */
 export interface Custody {
-  /** Rejects with the error of the system (`ENOENT`, `EACCES`, …) when the program cannot be started. */
-  start(program: Program): Promise<Ward>;
+  /** False from the moment when it begins to end its children. */
+  readonly isOpen: boolean;
+  /**
+   * Starts come one by one. Rejects with the error of the system (`ENOENT`, `EACCES`, …) when the program
+   * cannot be started, and with the reason of `signal` when that is aborted before it is.
+   */
+  start(program: Program, signal?: AbortSignal): Promise<Ward>;
   children(): Promise<ChildProcess[]>;
   /** Ends every child; none can be started from here on. Never rejects. */
   close(): Promise<void>;

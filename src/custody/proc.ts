@@ -1,38 +1,48 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { setImmediate, setTimeout } from "node:timers/promises";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import { Environments } from "./environments.ts";
 import type { Marks, ProcessEntry, Processes } from "./processes.ts";
 import { softLimitIn } from "./watermark.ts";
 
 /**
- * Linux. Small files of /proc are read at once: that takes some 15 µs each and never waits for a disk,
- * while a promise for each would cost ten times as much. In between the event loop gets its turn.
+ * Linux, for one custody. Small files of /proc are read at once: that takes some 15 µs each and never
+ * waits for a disk, while a promise for each would cost ten times as much. In between the event loop
+ * gets its turn.
  */
-export const procProcesses: Processes = {
-  async read(marks) {
-    const table = new Map<number, ProcessEntry>();
-    let count = 0;
-    for (const name of processFolders()) {
-      const entry = readEntry(Number(name));
-      if (entry !== undefined) table.set(entry.pid, entry);
-      if (++count % AT_ONCE === 0) await setImmediate();
-    }
-    await addMarks(table, marks);
-    return table;
-  },
-  startOf: (pid) => readEntry(pid)?.start,
-  memoryOf: async (pids) => pids.map(residentBytes).reduce((sum, bytes) => sum + bytes, 0),
-};
+export function procProcesses(): Processes {
+  const environments = new Environments();
+  return {
+    async read(marks) {
+      const table = new Map<number, ProcessEntry>();
+      let count = 0;
+      for (const name of processFolders()) {
+        const entry = readEntry(Number(name));
+        if (entry !== undefined) table.set(entry.pid, entry);
+        if (++count % AT_ONCE === 0) await setImmediate();
+      }
+      environments.forget(table);
+      await addMarks(table, marks, environments);
+      return table;
+    },
+    startOf: (pid) => readEntry(pid)?.start,
+    memoryOf: async (pids) => pids.map(residentBytes).reduce((sum, bytes) => sum + bytes, 0),
+  };
+}
 
-/** Whether /proc is there and tells of other processes. */
+/**
+ * Whether /proc is there and tells of other processes. In a namespace of pids of its own a process may
+ * still see the /proc of another one, where its numbers are those of strangers.
+ */
 export function hasProc(): boolean {
-  return process.platform === "linux" && readEntry(process.pid) !== undefined;
+  try {
+    return process.platform === "linux" && readlinkSync("/proc/self") === String(process.pid) && readEntry(process.pid) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** Processes looked at in one turn of the event loop. */
 const AT_ONCE = 50;
-/** Longest wait for environments, which can be kept back for as long as the memory of a process is locked. Milliseconds. */
-const ENVIRONMENTS_MS = 500;
 
 function processFolders(): string[] {
   try {
@@ -56,37 +66,20 @@ function readEntry(pid: number): ProcessEntry | undefined {
   return { pid, parent: Number(parent), group: Number(group), session: Number(session), start, isAlive, mark: undefined };
 }
 
-async function addMarks(table: Map<number, ProcessEntry>, marks: Marks): Promise<void> {
-  const young = [...table.values()].filter((entry) => entry.start >= marks.since && entry.pid !== process.pid);
-  const { watermark } = marks;
-  if (watermark === undefined) {
-    const patience = new AbortController();
-    const all = Promise.all(young.map(async (entry) => (entry.mark = await variableOf(entry.pid, marks.variable))));
-    // Rejects when it is no longer needed.
-    await Promise.race([all, setTimeout(ENVIRONMENTS_MS, undefined, { signal: patience.signal }).catch(() => undefined)]);
-    patience.abort();
-    return;
-  }
-  // Where limits tell, no environment has to be read.
+/** By watermark; a program that sets this limit itself, as players of sound do, is still told by its environment. */
+async function addMarks(table: ReadonlyMap<number, ProcessEntry>, { since, variable, watermark }: Marks, environments: Environments): Promise<void> {
+  const young = [...table.values()].filter((entry) => entry.start >= since && entry.pid !== process.pid);
   let count = 0;
-  for (const entry of young) {
-    const limit = softLimitIn(textOf(entry.pid, "limits"));
-    if (limit?.startsWith(watermark) === true) entry.mark = limit;
-    if (++count % AT_ONCE === 0) await setImmediate();
+  if (watermark !== undefined) {
+    for (const entry of young) {
+      const limit = softLimitIn(textOf(entry.pid, "limits"));
+      if (limit?.startsWith(watermark) === true) entry.mark = limit;
+      if (++count % AT_ONCE === 0) await setImmediate();
+    }
   }
-}
-
-/** The value behind the beginning of a variable, as `<id of the custody>-<number>`. */
-async function variableOf(pid: number, beginning: string): Promise<string | undefined> {
-  let environment: string;
-  try {
-    environment = await readFile(`/proc/${pid}/environ`, "latin1");
-  } catch {
-    // Gone, or of another user.
-    return undefined;
-  }
-  const variable = environment.split("\0").find((each) => each.startsWith(beginning));
-  return variable?.slice(variable.indexOf("=") + 1);
+  const unmarked = young.filter((entry) => entry.mark === undefined);
+  await environments.read(unmarked, variable);
+  for (const entry of unmarked) entry.mark = environments.markOf(entry);
 }
 
 function residentBytes(pid: number): number {

@@ -11,8 +11,11 @@ export interface Keeper {
   look(): Promise<ProcessTable | undefined>;
   /** When the process of this pid was started; undefined where there is none, or no way to ask at once. */
   startOf(pid: number): number | undefined;
-  /** Called once, when the ward has come to its end; `left` says how many of its processes could not be ended. */
-  ended(left: number): void;
+  /**
+   * Called once, when the ward has come to its end; `left` says how many of its process groups could not
+   * be ended. `isSure` is false when nobody could look for more than the group of the program.
+   */
+  ended(left: number, isSure: boolean): void;
 }
 
 /** SIGTERM to SIGKILL. Milliseconds. */
@@ -103,30 +106,38 @@ export class LiveWard implements Ward {
   async #end(): Promise<void> {
     const deadline = performance.now() + LONGEST_END_MS;
     const asked = new Set<number>();
-    let left: ProcessEntry[] = [];
-    this.#signal(left, asked, performance.now() >= this.#killAt);
+    let groups = new Set(this.#hasExited ? [] : [this.pid]);
+    this.#signal(groups, asked);
+    let left = 0;
+    let isSure = false;
     let nap = FIRST_NAP_MS;
     for (let clean = 0; clean < CLEAN_LOOKS; ) {
       const table = await this.#keeper.look();
-      if (table !== undefined) left = this.update(table);
-      clean = table !== undefined && left.length === 0 && this.#hasExited ? clean + 1 : 0;
-      const now = performance.now();
-      if (now >= deadline) break;
-      this.#signal(left, asked, now >= this.#killAt);
-      if (clean < CLEAN_LOOKS) await this.#nap(Math.min(nap, Math.max(this.#killAt - now, FIRST_NAP_MS)));
+      isSure = table !== undefined;
+      groups = table === undefined ? this.#groupsUnseen() : new Set(this.update(table).map((entry) => entry.group));
+      if (!this.#hasExited) groups.add(this.pid);
+      left = groups.size;
+      clean = left === 0 ? clean + 1 : 0;
+      if (performance.now() >= deadline) break;
+      this.#signal(groups, asked);
+      if (clean > 0) continue;
+      await this.#nap(Math.min(nap, Math.max(this.#killAt - performance.now(), FIRST_NAP_MS)));
       nap = Math.min(nap * 2, LONGEST_NAP_MS);
     }
-    this.#finish(left.length);
+    this.#finish(left, isSure);
+  }
+
+  /** When nobody can look, the system still tells whether the group of the program is there. */
+  #groupsUnseen(): Set<number> {
+    return new Set(signal(-this.pid, 0) ? [this.pid] : []);
   }
 
   /**
    * A whole group at once, which gives no process the time to start another. Since the program leads a
    * session of its own, all groups of its descendants are only theirs.
    */
-  #signal(members: readonly ProcessEntry[], asked: Set<number>, isUrgent: boolean): void {
-    const groups = new Set(members.map((entry) => entry.group));
-    // Known without a look, too.
-    if (!this.#hasExited) groups.add(this.pid);
+  #signal(groups: ReadonlySet<number>, asked: Set<number>): void {
+    const isUrgent = performance.now() >= this.#killAt;
     for (const group of groups) {
       if (isUrgent) signalGroup(group, "SIGKILL");
       else if (!asked.has(group)) signalGroup(group, "SIGTERM");
@@ -144,14 +155,14 @@ export class LiveWard implements Ward {
     const late = delay(LONGEST_END_MS, undefined, { signal: patience.signal }).catch(() => undefined);
     await Promise.race([Promise.all([taskkill, this.exited]), late]);
     patience.abort();
-    this.#finish(this.#hasExited ? 0 : 1);
+    this.#finish(this.#hasExited ? 0 : 1, true);
   }
 
-  #finish(left: number): void {
+  #finish(left: number, isSure: boolean): void {
     clearTimeout(this.#leftovers);
     // A process that got away may hold the other ends, so ours would never close by themselves.
     for (const stream of [this.stdin, this.stdout, this.stderr]) stream.destroy();
-    this.#keeper.ended(left);
+    this.#keeper.ended(left, isSure);
   }
 
   /** Ends early when the program exits or its end becomes urgent. */
@@ -171,10 +182,13 @@ function signalGroup(group: number, name: NodeJS.Signals): void {
   if (group > 1) signal(process.platform === "win32" ? group : -group, name);
 }
 
-function signal(pid: number, name: NodeJS.Signals): void {
+/** Whether there was anybody to get it; 0 only asks. */
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   try {
     process.kill(pid, name);
-  } catch {
-    // Gone already, or of another user: the next look tells.
+    return true;
+  } catch (error) {
+    // Gone already, or of another user.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }

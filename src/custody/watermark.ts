@@ -16,7 +16,10 @@ export class Watermarks {
   prefix: string | undefined;
   readonly #prlimit: string;
   #count = 0;
-  #wasSet = false;
+  /** The one that was set last. */
+  #latest: string | undefined;
+  /** Those that processes may carry. */
+  readonly #inUse = new Set<string>();
 
   constructor(prlimit: string) {
     this.#prlimit = prlimit;
@@ -26,22 +29,35 @@ export class Watermarks {
   }
 
   /**
-   * Sets a new one: whatever is started before the next turn of the event loop carries it. Undefined
-   * where there are none. Rejects when nothing can be started, or an older one would be inherited.
+   * One that nobody else carries: whatever is started before the next turn of the event loop does. It is
+   * set by a run of prlimit unless the latest one is free again. Undefined where there are none. Rejects
+   * when nothing can be started, or one that is in use would be inherited.
    */
   async next(): Promise<string | undefined> {
     if (this.prefix === undefined) return undefined;
-    const mark = this.prefix + String(this.#count++ % 10 ** COUNT_DIGITS).padStart(COUNT_DIGITS, "0");
+    const latest = this.#latest;
+    const mark = latest !== undefined && !this.#inUse.has(latest) && ownLimit() === latest ? latest : await this.#setNew(this.prefix);
+    if (mark !== undefined) this.#inUse.add(mark);
+    return mark;
+  }
+
+  /** No process carries it any more. */
+  release(mark: string | undefined): void {
+    if (mark !== undefined) this.#inUse.delete(mark);
+  }
+
+  async #setNew(prefix: string): Promise<string | undefined> {
+    const mark = prefix + String(this.#count++ % 10 ** COUNT_DIGITS).padStart(COUNT_DIGITS, "0");
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
       await this.#set(mark);
       // Asked, not believed: another custody of this process may have set one of its own.
       if (ownLimit() === mark) {
-        this.#wasSet = true;
+        this.#latest = mark;
         return mark;
       }
       if (!isWatermark(ownLimit())) break;
     }
-    if (this.#wasSet) throw Object.assign(new Error("the watermark could not be set"), { code: "EAGAIN" });
+    if (this.#latest !== undefined) throw Object.assign(new Error("the watermark could not be set"), { code: "EAGAIN" });
     this.prefix = undefined;
     return undefined;
   }

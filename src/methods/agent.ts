@@ -2,7 +2,7 @@ import type { Budgets } from "../runtime/budget/budgets.ts";
 import type { Runs } from "../runtime/turns/runs.ts";
 import type { Sessions } from "../runtime/sessions.ts";
 import type { Compression } from "../runtime/turns/compression.ts";
-import type { CallContext, Handlers } from "./dispatch.ts";
+import type { Handlers } from "./dispatch.ts";
 
 type Family = Extract<keyof Handlers, `agent.${string}`>;
 
@@ -36,9 +36,9 @@ export function agentMethods(parts: AgentParts, release: (streamId: string) => v
       return null;
     },
     "agent.chat.stream": async (params, call) => {
-      const reply = await runs.start(params, call.signal);
-      watch(call, reply.streamId);
-      return reply;
+      const { streamId } = await runs.start(params, call.signal);
+      call.afterReply(() => release(streamId));
+      return { streamId };
     },
     "agent.chat.complete": (params, call) => runs.complete(params, call.signal, call.letGo),
     "agent.chat.steer": ({ streamId, content }) => {
@@ -51,10 +51,4 @@ export function agentMethods(parts: AgentParts, release: (streamId: string) => v
       return null;
     },
   };
-
-  function watch(call: CallContext, streamId: string): void {
-    call.afterReply(() => release(streamId));
-    // Whoever cancelled the request does not know the id, so nobody could stop this stream later.
-    if (call.signal.aborted) void runs.cancel(streamId);
-  }
 }

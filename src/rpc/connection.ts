@@ -91,14 +91,14 @@ export class Connection {
     this.#refusal = { error, except };
   }
 
-  /** Asks the requests in flight to stop; they are answered with whatever they come to. */
-  interrupt(): void {
-    for (const request of this.#inFlight.values()) request.interrupt();
+  /** Asks the requests in flight to stop; they are answered with whatever they come to. `reason` is that of their signals. */
+  interrupt(reason: WireError): void {
+    for (const request of this.#inFlight.values()) request.interrupt(reason);
   }
 
-  /** Answers the requests in flight with `cancelled`, except those of a method in `keep`. */
-  cancelAll(keep: readonly string[]): void {
-    for (const request of this.#inFlight.values()) if (!keep.includes(request.method)) request.cancel();
+  /** Answers the requests in flight with `cancelled`, except those of a method in `keep`. `reason` is that of their signals. */
+  cancelAll(reason: WireError, keep: readonly string[]): void {
+    for (const request of this.#inFlight.values()) if (!keep.includes(request.method)) request.cancel(reason);
   }
 
   /** Resolves when no requests are in flight but those of a method in `except`. */
@@ -255,7 +255,7 @@ export class Connection {
   #notified(method: string, params: Record<string, unknown> | undefined, text: string | undefined): void {
     if (method === "$/cancelRequest") {
       const key = idText(params?.["id"], text);
-      if (key !== undefined) this.#inFlight.get(key)?.cancel();
+      if (key !== undefined) this.#inFlight.get(key)?.cancel(fail("cancelled"));
       return;
     }
     if (this.#refusal !== undefined && !this.#refusal.except.includes(method)) return;

@@ -40,7 +40,8 @@ export class Outgoing {
 
   /**
    * Resolves with the peer's result. Rejects with its error (`PeerError`), `timeout`, `cancelled` or
-   * `transport_closed`; of the second and third the peer is told with `$/cancelRequest`.
+   * `transport_closed` (`data.sent` is true when the request was sent before); of the second and third the peer is told
+   * with `$/cancelRequest`.
    */
   request(method: string, params: unknown, { timeoutMs, signal }: OutgoingLimits, via?: Via): Promise<unknown> {
     const closed = this.#closed;
@@ -56,7 +57,8 @@ export class Outgoing {
       };
       const giveUp = (error: WireError) =>
         settle(() => {
-          this.#send({ method: "$/cancelRequest", params: { id } });
+          // The same way, so that it cannot overtake the request.
+          this.#send({ method: "$/cancelRequest", params: { id } }, via);
           reject(error);
         });
       const abort = () => giveUp(fail("cancelled"));
@@ -74,15 +76,16 @@ export class Outgoing {
   receive(id: unknown, answer: { result?: unknown; error?: unknown }): void {
     const pending = typeof id === "string" ? this.#pending.get(id) : undefined;
     if (pending === undefined) return;
-    if (answer.error === undefined) pending.resolve(answer.result);
+    // Some libraries send both, and null for the one that does not hold.
+    if (answer.error === undefined || (answer.error === null && "result" in answer)) pending.resolve(answer.result);
     else pending.reject(peerError(answer.error));
   }
 
   /** The peer will answer nothing more. */
   close(): void {
-    const error = fail("transport_closed", undefined, "The host has closed the connection");
-    this.#closed ??= error;
-    for (const pending of this.#pending.values()) pending.reject(error);
+    const message = "The host has closed the connection";
+    this.#closed ??= fail("transport_closed", undefined, message);
+    for (const pending of this.#pending.values()) pending.reject(fail("transport_closed", { sent: true }, message));
   }
 }
 

@@ -17,7 +17,7 @@ export class Request implements Call {
   onCancel: (() => void) | undefined;
   /** Made on demand: most requests are done before anybody asks for it. */
   #controller: AbortController | undefined;
-  #aborted = false;
+  #interrupted: { reason: Error } | undefined;
   #afterReply: (() => void)[] | undefined;
   #replied = false;
 
@@ -29,17 +29,18 @@ export class Request implements Call {
 
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.#aborted) this.#controller.abort();
+    if (this.#interrupted !== undefined) this.#controller.abort(this.#interrupted.reason);
     return this.#controller.signal;
   }
 
-  interrupt(): void {
-    this.#aborted = true;
-    this.#controller?.abort();
+  /** `reason` is that of the signal; the first one counts. */
+  interrupt(reason: Error): void {
+    this.#interrupted ??= { reason };
+    this.#controller?.abort(this.#interrupted.reason);
   }
 
-  cancel(): void {
-    this.interrupt();
+  cancel(reason: Error): void {
+    this.interrupt(reason);
     this.onCancel?.();
   }
 

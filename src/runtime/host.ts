@@ -23,6 +23,7 @@ export interface HostCapabilities {
 export class Host {
   readonly #channel: HostChannel;
   readonly #log: Log;
+  #hasTools = false;
   #capabilities: HostCapabilities = { hostTools: false, approvals: false, status: false };
 
   constructor(channel: HostChannel, log: Log) {
@@ -35,7 +36,7 @@ export class Host {
   }
 
   announce({ clientInfo, capabilities }: Params<"system.initialize">): HostCapabilities {
-    const { hostTools = false, approvals = false, status = false } = capabilities ?? {};
+    const { hostTools = this.#hasTools, approvals = false, status = false } = capabilities ?? {};
     this.#capabilities = { hostTools, approvals, status };
     this.#log.info({ host: clientInfo.name, hostVersion: clientInfo.version, ...this.#capabilities }, "the host has introduced itself");
     return this.#capabilities;
@@ -43,6 +44,7 @@ export class Host {
 
   /** Registering tools says that they can be run. */
   announceTools(): void {
+    this.#hasTools = true;
     this.#capabilities = { ...this.#capabilities, hostTools: true };
   }
 

@@ -69,6 +69,6 @@ export function hasContent(message: MessageBody): boolean {
 
 /** As it is sent to a model: without what it was thinking, but for what the provider needs back of that. */
 export function toChatMessage(message: MessageBody): ChatMessage {
-  const { reasoning: _, outcomeUnknown: __, ...sent } = message;
+  const { reasoning: _, outcomeUnknown: __, result: ___, ...sent } = message;
   return sent;
 }

@@ -55,7 +55,7 @@ export interface TurnStart {
 }
 
 /** What a message is made of, apart from where and when it was said. */
-export type MessageBody = ChatMessage & Pick<StoredMessage, "reasoning" | "outcomeUnknown">;
+export type MessageBody = ChatMessage & Pick<StoredMessage, "reasoning" | "outcomeUnknown" | "result">;
 
 /** What a running turn has come to between two model calls. */
 export interface TurnStep {

@@ -1,7 +1,7 @@
 import type { ProcessTool } from "../contract/config.ts";
 import type { Custody, Program, ProgramExit } from "../custody/custody.ts";
 import { chosen } from "./program/environment.ts";
-import { lastOf, startFailure } from "./program/failures.ts";
+import { lastOf } from "./program/failures.ts";
 import { type Ran, runProgram } from "./program/run.ts";
 import { modeOf, type Tool, ToolFailure } from "./tool.ts";
 
@@ -23,10 +23,7 @@ export function processTool(config: ProcessTool, custody: Custody, env: NodeJS.P
     timeoutMs: config.timeoutMs,
     async run(callArgs, { signal, callId, sessionId }) {
       const program: Program = { command, args, cwd: config.cwd, env: chosen(config.env, env), kind: "tool", name: config.name, callId, sessionId };
-      const ran = await runProgram({ custody, program, input: JSON.stringify(callArgs), signal, keep: KEEP }).catch(async (error: unknown) => {
-        signal.throwIfAborted();
-        throw await startFailure(error, program);
-      });
+      const ran = await runProgram({ custody, program, input: JSON.stringify(callArgs), signal, keep: KEEP });
       return resultOf(ran);
     },
   };

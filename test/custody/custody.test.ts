@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Custody, Program } from "../../src/custody/custody.ts";
@@ -151,6 +151,15 @@ describe("processes that hide", () => {
     expect(isAlive(theirs)).toBe(false);
   });
 
+  it.skipIf(!hasWatermarks)("are found by their environment though they have put another limit in place of the watermark", async () => {
+    const ward = await testCustody().start(shell("prlimit --rttime=unlimited setsid sh -c 'sleep 1000 >/dev/null 2>&1 & echo $!'"));
+    const [pid = 0] = (await lines(ward, 1)).map(Number);
+    await ward.exited;
+    expect(isAlive(pid)).toBe(true);
+    await ward.end();
+    expect(isAlive(pid)).toBe(false);
+  });
+
   it("are found without watermarks when their parents were there for a while", async () => {
     const ward = await testCustody({ prlimit: "/nowhere/prlimit" }).start(
       node(`
@@ -174,6 +183,21 @@ describe("processes that hide", () => {
     expect((await carriers(watermark)).length).toBeGreaterThan(2);
     await ward.end(100);
     expect(await carriers(watermark)).toEqual([]);
+  });
+});
+
+describe("a start that is called off", () => {
+  it("does not happen when its turn has not come", async () => {
+    const custody = testCustody();
+    const file = join(temporaryFolder(), "effect");
+    const caller = new AbortController();
+    const first = custody.start(shell("true"));
+    const second = custody.start(shell(`touch '${file}'`), caller.signal);
+    caller.abort(new Error("called off"));
+    await expect(second).rejects.toThrow("called off");
+    await (await first).end();
+    await (await custody.start(shell("true"))).end();
+    expect(existsSync(file)).toBe(false);
   });
 });
 
@@ -262,6 +286,6 @@ function limitOf(pid: number): string {
 
 /** The processes that carry it. */
 async function carriers(watermark: string): Promise<number[]> {
-  const table = await procProcesses.read({ since: 0, variable: "-", watermark });
+  const table = await procProcesses().read({ since: 0, variable: "-", watermark });
   return [...table.values()].filter((entry) => entry.mark === watermark && entry.isAlive).map(({ pid }) => pid);
 }

@@ -1,26 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { rolldown } from "rolldown";
-import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { root } from "../support/root.ts";
-import { temporaryFolder } from "../support/sidecar.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { folderWithCustody } from "./bundle.ts";
 import { FUGITIVE, hasWatermarks, isAlive, node, shell, until } from "./support.ts";
 
 /** What a custody must have ended within. Milliseconds. */
 const LIMIT_MS = 2000;
-
-/** The custody as a process of its own can load it: Node 20 reads no TypeScript. */
-let code = "";
-
-beforeAll(async () => {
-  const bundle = await rolldown({ input: join(root, "src/custody/create.ts"), platform: "node", logLevel: "silent" });
-  const { output } = await bundle.generate({ format: "cjs", codeSplitting: false });
-  await bundle.close();
-  code = output[0].code;
-});
 
 interface Listed {
   pid: number;
@@ -29,8 +15,6 @@ interface Listed {
 
 /** Starts a process that keeps programs in custody, each of which prints the pid that matters. It exits when its stdin ends. */
 async function keeper(programs: unknown[], options: object) {
-  const folder = temporaryFolder();
-  writeFileSync(join(folder, "custody.cjs"), code);
   const script = `
     const custody = require("./custody.cjs").createCustody(${JSON.stringify(options)});
     const said = [];
@@ -38,7 +22,7 @@ async function keeper(programs: unknown[], options: object) {
     process.stdin.on("data", async () => console.log(JSON.stringify({ said, children: await custody.children() })));
     process.stdin.on("end", () => process.stdin.destroy());
   `;
-  const child = spawn(process.execPath, ["-e", script], { cwd: folder, stdio: ["pipe", "pipe", "inherit"], detached: true });
+  const child = spawn(process.execPath, ["-e", script], { cwd: await folderWithCustody(), stdio: ["pipe", "pipe", "inherit"], detached: true });
   onTestFinished(() => void child.kill("SIGKILL"));
   const answers = createInterface({ input: child.stdout });
   const ask = async () => {

@@ -68,7 +68,7 @@ describe("the members of a ward", () => {
 });
 
 describe.each([
-  ["/proc", procProcesses],
+  ["/proc", procProcesses()],
   ["ps", psProcesses],
 ] as const)("processes as %s lists them", (_, processes) => {
   it("have a parent, a group, a start that stays, and memory", async () => {
@@ -98,6 +98,6 @@ describe("a process with a name made to confuse", () => {
     const name = join(temporaryFolder(), "a) Z 1\n(b 2 3");
     symlinkSync("/bin/sleep", name);
     const ward = await testCustody().start(shell("", { command: name, args: ["1000"] }));
-    expect((await procProcesses.read(noMarks)).get(ward.pid)).toMatchObject({ parent: process.pid, group: ward.pid, session: ward.pid, isAlive: true });
+    expect((await procProcesses().read(noMarks)).get(ward.pid)).toMatchObject({ parent: process.pid, group: ward.pid, session: ward.pid, isAlive: true });
   });
 });

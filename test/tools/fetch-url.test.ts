@@ -8,6 +8,7 @@ import { isLocalName, isPublic } from "../../src/tools/builtin/fetch/addresses.t
 import type { FetchedPage } from "../../src/tools/builtin/fetch/page.ts";
 import { type Reach, reachOf } from "../../src/tools/builtin/fetch/reach.ts";
 import { readable } from "../../src/tools/builtin/fetch/readable.ts";
+import { scanHtml, type Tag } from "../../src/tools/builtin/fetch/scan.ts";
 import { fetchUrl } from "../../src/tools/builtin/fetch-url.ts";
 import { selfSignedCertificate } from "../support/certificate.ts";
 import { call, refusal } from "./builtin-support.ts";
@@ -364,6 +365,13 @@ describe("fetch_url", () => {
 });
 
 describe("readable text", () => {
+  it("is not kept waiting by a tag with hundreds of thousands of attributes", async () => {
+    const sizes: number[] = [];
+    const sink = { text: () => undefined, title: () => undefined, open: ({ attributes }: Tag) => sizes.push(attributes.size), close: () => undefined };
+    await scanHtml(`<a href="x" ${Array.from({ length: 200_000 }, (_, index) => `n${index}`).join(" ")}>text</a><b c>`, sink, new AbortController().signal);
+    expect(sizes).toEqual([256, 1]);
+  });
+
   const base = new URL("https://example.com/a/b");
   const never = new AbortController().signal;
   const text = async (html: string) => (await readable(html, base, never)).text;

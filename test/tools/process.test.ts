@@ -1,4 +1,4 @@
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { ProcessTool } from "../../src/contract/config.ts";
@@ -152,6 +152,19 @@ describe("a call of a program that is cancelled", () => {
     expect(await failure).toMatchObject({ name: "ToolFailure", kind: "cancelled" });
     expect((await custody.children()).map(({ kind }) => kind)).toEqual(["custodian"]);
     expect(isAlive(child.pid)).toBe(false);
+  });
+
+  it("starts nothing when it was cancelled before its turn has come", async () => {
+    const custody = testCustody();
+    const file = join(temporaryFolder(), "effect");
+    const abort = new AbortController();
+    const first = shell("true", {}, custody).run({}, context());
+    const second = shell(`touch '${file}'`, {}, custody).run({}, context({ signal: abort.signal }));
+    abort.abort(new Error("called off"));
+    await expect(second).rejects.toThrow("called off");
+    await first;
+    await shell("true", {}, custody).run({}, context());
+    expect(existsSync(file)).toBe(false);
   });
 
   it("starts nothing when it was cancelled before", async () => {

@@ -1,9 +1,9 @@
 import type { Config } from "../../contract/config.ts";
-import { WireError } from "../../errors.ts";
+import { fail, WireError } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { messageOf } from "../../tools/result.ts";
 import type { Host } from "../host.ts";
-import type { Grants } from "./grants.ts";
+import type { GrantedCall, Grants, GrantScope } from "./grants.ts";
 import { type CallFacts, judge } from "./policy.ts";
 
 /** A call of a model that wants to run. */
@@ -38,13 +38,13 @@ export class Gate {
     this.#log = log;
   }
 
-  /** Rejects with `cancelled` when `signal` is aborted while the host is asked; with `storage` when grants cannot be read. */
+  /** Rejects with `cancelled` when `signal` is aborted while the host is asked; with `storage` when what was allowed before cannot be read. */
   async admit(applicant: Applicant, signal: AbortSignal): Promise<Admission> {
     const { facts } = applicant;
     const policy = this.#policy();
     const verdict = judge(policy, facts);
     if (verdict.decision !== "ask") return { allowed: verdict.decision === "allow", asked: false, reason: verdict.reason };
-    const granted = { facts, arguments: applicant.call.arguments, scope: applicant.sessionId ?? applicant.streamId };
+    const granted = { facts, arguments: applicant.call.arguments, scope: scopeOf(applicant) };
     if (await this.#grants.covers(granted)) return { allowed: true, asked: false, reason: "it was allowed before" };
     if (!this.#host.capabilities.approvals) {
       return { allowed: false, asked: true, reason: `${verdict.reason}, and nobody can be asked: the host has not announced approvals` };
@@ -52,9 +52,20 @@ export class Gate {
     const timeoutMs = policy.approvalTimeoutMs;
     applicant.onAsk(timeoutMs);
     const { decision, reason } = await this.#ask(applicant, verdict.reason, timeoutMs, signal);
+    // The answer of somebody who has stopped the turn in the same breath is leave for nothing.
+    if (signal.aborted) throw fail("cancelled");
     if (decision === "deny") return { allowed: false, asked: true, reason: reason ?? "the user has denied it" };
-    if (decision !== "allow") await this.#grants.remember(granted, decision);
+    if (decision !== "allow") await this.#remember(granted, decision);
     return { allowed: true, asked: true, reason: `the host answered ${decision}` };
+  }
+
+  /** Leave that cannot be kept is leave all the same, for this call. */
+  async #remember(granted: GrantedCall, decision: "allow_session" | "allow_always"): Promise<void> {
+    try {
+      await this.#grants.remember(granted, decision);
+    } catch (error) {
+      this.#log.warn({ error, tool: granted.facts.tool }, "what the host has allowed could not be kept");
+    }
   }
 
   async #ask({ facts, call, streamId, sessionId }: Applicant, reason: string, timeoutMs: number, signal: AbortSignal) {
@@ -68,4 +79,8 @@ export class Gate {
       return { decision: "deny" as const, reason: late ? `nobody answered within ${timeoutMs} ms` : `the host could not be asked: ${messageOf(error)}` };
     }
   }
+}
+
+function scopeOf({ sessionId, streamId }: Applicant): GrantScope {
+  return sessionId === undefined ? { streamId } : { sessionId };
 }

@@ -3,48 +3,47 @@ import type { Store } from "../../store/store.ts";
 import { canonicalJson } from "../canonical.ts";
 import type { CallFacts } from "./policy.ts";
 
+/** What `allow_session` is remembered for: the session, and outside of one the turn. */
+export type GrantScope = { sessionId: string } | { streamId: string };
+
 /** A call that somebody may have allowed before. */
 export interface GrantedCall {
   facts: CallFacts;
   arguments: Record<string, unknown>;
-  /** What `allow_session` is remembered for: the session, else the stream. */
-  scope: string;
+  scope: GrantScope;
 }
 
-/** What people have allowed beyond a single call: for a session in memory, for good in the store. */
+/** What people have allowed beyond a single call: for a session or turn in memory, for good in the store. */
 export class Grants {
   readonly #store: () => Promise<Store>;
   readonly #now: () => number;
   readonly #ofScopes = new Map<string, Set<string>>();
-  /** Loaded on first use. */
-  #forGood: Promise<Set<string>> | undefined;
 
   constructor(store: () => Promise<Store>, now: () => number) {
     this.#store = store;
     this.#now = now;
   }
 
+  /** The store is asked each time: another process may have given leave, or taken it back. */
   async covers(call: GrantedCall): Promise<boolean> {
-    const key = keyOf(call);
-    return this.#ofScopes.get(call.scope)?.has(key) === true || (await this.#loaded()).has(key);
+    const key = keyOf(call.facts.tool, callText(call));
+    if (this.#ofScopes.get(nameOf(call.scope))?.has(key) === true) return true;
+    return (await (await this.#store()).listGrants()).some((grant) => keyOf(grant.tool, grant.call) === key);
   }
 
   async remember(call: GrantedCall, decision: "allow_session" | "allow_always"): Promise<void> {
-    const key = keyOf(call);
-    if (decision === "allow_session") {
-      const keys = this.#ofScopes.get(call.scope) ?? new Set();
-      this.#ofScopes.set(call.scope, keys.add(key));
+    const { facts, scope } = call;
+    if (decision === "allow_always") {
+      await (await this.#store()).saveGrant({ tool: facts.tool, call: callText(call), createdAt: new Date(this.#now()).toISOString() });
       return;
     }
-    const forGood = await this.#loaded();
-    const grant = { tool: call.facts.tool, call: callText(call), createdAt: new Date(this.#now()).toISOString() };
-    await (await this.#store()).saveGrant(grant);
-    forGood.add(key);
+    const keys = this.#ofScopes.get(nameOf(scope)) ?? new Set();
+    this.#ofScopes.set(nameOf(scope), keys.add(keyOf(facts.tool, callText(call))));
   }
 
-  /** A stream that had no session, or a session, is gone. */
-  forget(scope: string): void {
-    this.#ofScopes.delete(scope);
+  /** The session or turn is gone. */
+  forget(scope: GrantScope): void {
+    this.#ofScopes.delete(nameOf(scope));
   }
 
   async list(): Promise<Grant[]> {
@@ -54,30 +53,19 @@ export class Grants {
 
   /** Of one tool, or all of them. */
   async revoke(tool: string | undefined): Promise<void> {
-    await (await this.#store()).deleteGrants(tool);
-    this.#forGood = undefined;
     if (tool === undefined) this.#ofScopes.clear();
     for (const keys of this.#ofScopes.values()) for (const key of keys) if (toolOf(key) === tool) keys.delete(key);
-  }
-
-  #loaded(): Promise<Set<string>> {
-    this.#forGood ??= this.#load();
-    return this.#forGood;
-  }
-
-  async #load(): Promise<Set<string>> {
-    try {
-      return new Set((await (await this.#store()).listGrants()).map(({ tool, call }) => JSON.stringify([tool, call ?? null])));
-    } catch (error) {
-      // The next call tries again.
-      this.#forGood = undefined;
-      throw error;
-    }
+    await (await this.#store()).deleteGrants(tool);
   }
 }
 
-function keyOf(call: GrantedCall): string {
-  return JSON.stringify([call.facts.tool, callText(call) ?? null]);
+/** A host may give a stream the name of a session. */
+function nameOf(scope: GrantScope): string {
+  return "sessionId" in scope ? `session ${scope.sessionId}` : `stream ${scope.streamId}`;
+}
+
+function keyOf(tool: string, call: string | undefined): string {
+  return JSON.stringify([tool, call ?? null]);
 }
 
 function toolOf(key: string): unknown {

@@ -12,7 +12,7 @@ export interface CallFacts {
 
 export interface Verdict {
   decision: "allow" | "ask" | "deny";
-  /** For people: the rule that decided, or what is dangerous about the call. */
+  /** For people: what is dangerous about the call, else the rule that decided. */
   reason: string;
 }
 
@@ -27,8 +27,9 @@ export function factsOf(tool: Tool, args: Record<string, unknown>): CallFacts {
  */
 export function judge(policy: Config["policy"], { tool, mode, danger }: CallFacts): Verdict {
   const rule = ruleOf(policy.tools, tool);
-  if (rule !== undefined && !(rule.decision === "allow" && danger !== undefined))
-    return { decision: rule.decision, reason: `policy.tools.${rule.pattern} is "${rule.decision}"` };
+  if (rule !== undefined && !(rule.decision === "allow" && danger !== undefined)) {
+    return { decision: rule.decision, reason: danger ?? `policy.tools.${rule.pattern} is "${rule.decision}"` };
+  }
   const decision = policy.modes[mode];
   return { decision, reason: danger ?? `policy.modes.${mode} is "${decision}"` };
 }

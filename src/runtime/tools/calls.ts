@@ -3,22 +3,15 @@ import type { Params } from "../../contract/index.ts";
 import type { ToolDescriptor, ToolResult, TraceEvent } from "../../contract/model.ts";
 import { fail, WireError } from "../../errors.ts";
 import type { Log } from "../../log.ts";
-import type { Store, TraceRecord } from "../../store/store.ts";
-import type { Tool } from "../../tools/tool.ts";
+import type { IdempotencyMark, Store, TraceRecord } from "../../store/store.ts";
 import { digestOf } from "../canonical.ts";
 import type { NewId } from "../ids.ts";
 import { Keys, refuseOther } from "../keys.ts";
 import { type CallFacts, factsOf, judge } from "../policy/policy.ts";
 import { type LiveTraces, TraceRecorder } from "../trace.ts";
-import { misfitOf, runTool, unknownTool } from "./invocation.ts";
+import { misfitOf, runTool, UNKNOWN_OUTCOME, unknownTool } from "./invocation.ts";
 import type { ToolRegistry } from "./registry.ts";
-
-const CUT_OFF: ToolResult = {
-  success: false,
-  kind: "outcome_unknown",
-  outcomeUnknown: true,
-  error: "The call was cut off while it was running. It may or may not have had its effect; check before repeating it.",
-};
+import { toolSpan } from "./tool-span.ts";
 
 type InvokeParams = Params<"tool.invoke">;
 
@@ -52,12 +45,11 @@ export class ToolCalls {
     if (key === undefined) return this.#traced(params, signal);
     // Consent is not part of what is asked for: it may come with the second try.
     const digest = digestOf([params.name, params.arguments]);
-    return this.#keys.join({ key, digest }, () => this.#once(params, { key, digest }, signal));
+    return this.#keys.join({ key, digest }, signal, (patience) => this.#once(params, { key, digest }, patience));
   }
 
-  async #once(params: InvokeParams, mark: { key: string; digest: string }, signal: AbortSignal): Promise<ToolResult> {
-    const store = await this.#deps.store();
-    const before = await store.beginCall(mark);
+  async #once(params: InvokeParams, mark: IdempotencyMark, signal: AbortSignal): Promise<ToolResult> {
+    const before = await (await this.#deps.store()).beginCall(mark);
     if (before !== "begun") {
       this.#keys.release(mark.key);
       refuseOther(before.digest, mark.digest);
@@ -67,15 +59,23 @@ export class ToolCalls {
     }
     try {
       const result = await this.#traced(params, signal);
-      await store.endCall(mark.key, result);
+      await this.#journal(mark.key, result);
       return result;
     } catch (error) {
       // What was refused has had no effect, so the key is free again; what was cut off may have had one.
       const wasRefused = error instanceof WireError && error.errorName === "policy_denied";
-      await store.endCall(mark.key, wasRefused ? undefined : CUT_OFF);
+      await this.#journal(mark.key, wasRefused ? undefined : UNKNOWN_OUTCOME);
       throw error;
-    } finally {
-      this.#keys.release(mark.key);
+    }
+  }
+
+  /** A result is worth more than its record: where the store fails, whoever asks again is answered from memory. */
+  async #journal(key: string, result: ToolResult | undefined): Promise<void> {
+    try {
+      await (await this.#deps.store()).endCall(key, result);
+      this.#keys.release(key);
+    } catch (error) {
+      this.#deps.log.warn({ error }, "the result of a tool call could not be stored");
     }
   }
 
@@ -121,7 +121,7 @@ export class ToolCalls {
     const facts = factsOf(tool, args);
     this.#refuseWithoutConsent(facts, consentGranted);
     const timeoutMs = tool.timeoutMs ?? config().tools.timeoutMs;
-    return runTool(tool, args, { callId, observer: observe(recorder, tool, facts, callId, timeoutMs) }, timeoutMs, signal);
+    return runTool(tool, args, { callId, observer: toolSpan(recorder, { id: callId, mode: facts.mode }) }, timeoutMs, signal);
   }
 
   /** The host has asked itself, so only what is denied to everybody, or destroys something, is held back. */
@@ -141,14 +141,4 @@ export class ToolCalls {
       .catch((error: unknown) => this.#deps.log.warn({ error, traceId: recorder.traceId }, "the trace of a tool call could not be stored"))
       .finally(() => this.#deps.traces.remove(recorder));
   }
-}
-
-function observe(recorder: TraceRecorder, { name }: Tool, { mode }: CallFacts, callId: string, timeoutMs: number) {
-  let close: ReturnType<TraceRecorder["span"]> | undefined;
-  return {
-    started: () => {
-      close = recorder.span(`tool.${name}`, "tool", { id: callId, mode, timeoutMs });
-    },
-    ended: ({ status, durationMs }: { status: "ok" | "error" | "timeout" | "cancelled"; durationMs: number }) => close?.(status, { durationMs }),
-  };
 }

@@ -19,6 +19,8 @@ export class ConfiguredTools {
   readonly #deps: ConfiguredToolsDependencies;
   #source: ToolSource | undefined;
   #applied: Promise<void> = Promise.resolve();
+  /** The configuration whose tools there are; undefined until there are any. */
+  #held: Config | undefined;
   #fault: string | undefined;
 
   constructor(registry: ToolRegistry, deps: ConfiguredToolsDependencies) {
@@ -31,39 +33,46 @@ export class ConfiguredTools {
     return this.#fault === undefined ? undefined : { status: "error", message: this.#fault };
   }
 
-  /** Never rejects: without its tools the sidecar is still of use, and its health tells. */
-  async start(current: Config): Promise<void> {
-    try {
-      await this.apply(current, undefined);
-    } catch (error) {
-      this.#fault = messageOf(error);
-      this.#deps.log.error({ error }, "the tools of the configuration could not be made");
-    }
-  }
-
   /** Resolves when the last change has taken effect, and rejects when it could not. */
   get applied(): Promise<void> {
     return this.#applied;
   }
 
-  changed(current: Config, previous: Config): void {
+  /** Never rejects: without its tools the sidecar is still of use, and its health tells. */
+  async start(current: Config): Promise<void> {
+    await this.#apply(current).catch((error: unknown) => this.#deps.log.error({ error }, "the tools of the configuration could not be made"));
+  }
+
+  changed(current: Config): void {
     const before = this.#applied.catch(() => undefined);
-    this.#applied = before.then(() => this.apply(current, previous));
+    this.#applied = before.then(() => this.#apply(current));
     // Whoever made the change waits for it; should nobody, the log knows.
     this.#applied.catch((error: unknown) => this.#deps.log.warn({ error }, "a change of the tools could not be applied"));
   }
 
-  async apply(current: Config, previous: Config | undefined): Promise<void> {
-    if (previous !== undefined && this.#fault === undefined && sameTools(current, previous)) return;
-    const tools = await this.#deps.tools();
-    // Servers that the change does not touch go on running.
-    const keep = previous !== undefined && this.#fault === undefined && sameServers(current, previous);
-    const source = keep ? this.#source : await this.#deps.source();
-    this.#registry.configure(tools, source);
+  async #apply(current: Config): Promise<void> {
+    const held = this.#held;
+    if (held !== undefined && sameTools(current, held)) {
+      // What could not be applied was taken back.
+      this.#fault = undefined;
+      return;
+    }
+    const before = this.#source;
+    let source = before;
+    try {
+      const tools = await this.#deps.tools();
+      // Servers that the change does not touch go on running.
+      if (held === undefined || !sameServers(current, held)) source = await this.#deps.source();
+      this.#registry.configure(tools, source);
+    } catch (error) {
+      this.#fault = messageOf(error);
+      if (source !== before) await source?.close();
+      throw error;
+    }
+    this.#held = current;
     this.#fault = undefined;
-    const dropped = this.#source;
     this.#source = source;
-    if (dropped !== source) await dropped?.close();
+    if (source !== before) await before?.close();
   }
 }
 

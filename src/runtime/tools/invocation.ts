@@ -25,6 +25,14 @@ export interface ToolOutcome {
 /** Each schema is compiled once, as long as its tool lives. */
 const checks = new WeakMap<Tool, Promise<ArgumentCheck>>();
 
+/** What a call comes to whose end nobody sees. */
+export const UNKNOWN_OUTCOME: ToolResult = {
+  success: false,
+  kind: "outcome_unknown",
+  outcomeUnknown: true,
+  error: "The call was cut off while it was running. It may or may not have had its effect; check before repeating it.",
+};
+
 /** What nobody has under this name; the model is told. */
 export function unknownTool(name: string): ToolResult {
   return { success: false, error: `Unknown tool: ${name}`, kind: "invalid_params", needsFollowup: false };

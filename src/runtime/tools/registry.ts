@@ -1,7 +1,7 @@
 import type { ToolDescriptor } from "../../contract/model.ts";
 import { fail } from "../../errors.ts";
 import { nearest } from "../../nearest.ts";
-import { describe, type Tool, type ToolSource } from "../../tools/tool.ts";
+import { describe, type Tool, type ToolMode, type ToolSource } from "../../tools/tool.ts";
 
 /** Tools of a source begin with this; no other tool may. */
 const SOURCE_PREFIX = "mcp__";
@@ -59,6 +59,11 @@ export class ToolRegistry {
     return [...this.#host.keys()];
   }
 
+  /** Undefined for a tool that the host does not offer, or not any more. */
+  modeOfHostTool(name: string): ToolMode | undefined {
+    return this.#host.get(name)?.mode;
+  }
+
   async list(): Promise<ToolDescriptor[]> {
     return (await this.#all(true)).map(describe);
   }
@@ -98,6 +103,7 @@ export class ToolRegistry {
 
   /** The source has other tools than before; `count` follows. */
   recount(): void {
+    // A source never rejects.
     void this.#ofSource();
   }
 

@@ -30,15 +30,6 @@ export interface CompactionDependencies {
   log: Log;
 }
 
-/** What a summary is made with. */
-export interface Summarizer {
-  context: ModelCallContext;
-  request: ModelRequest;
-  /** Tokens that the model takes in all. */
-  window: number;
-  instructions: string | undefined;
-}
-
 /**
  * Makes room when the conversation has grown past its share of the model's window: older turns first, then,
  * when those are not enough, older steps of the turn itself. Without a summary the turn goes on as it is.
@@ -54,28 +45,32 @@ export async function compactWhereNeeded(
   const { auto, share, keepTurns, windows } = deps.config().compaction;
   const window = windowOf(run.call.request.model, windows);
   const most = window * share;
-  if (!auto || estimateTokens(conversation.messages(), tools) <= most) return undefined;
+  if (!auto || conversation.isIncompressible || estimateTokens(conversation.messages(), tools) <= most) return undefined;
   const cut = conversation.cutsBetweenTurns(keepTurns).at(-1) ?? conversation.cutsBetweenTurns(0).at(-1) ?? conversation.cutsBetweenSteps().at(-1);
   if (cut === undefined) return undefined;
   const head = conversation.head(cut);
-  const room = await run.account.reserveCall({ promptTokens: Math.round(window * TEXT_SHARE), maxTokens: SUMMARY_TOKENS }, run.interruption.signal);
+  const messages = summaryRequest(head, window, undefined);
+  const promptTokens = estimateTokens(messages);
+  const room = await run.account.reserveCall({ promptTokens, maxTokens: SUMMARY_TOKENS }, run.interruption.signal);
   if (room === "aborted") return undefined;
   if ("failure" in room) return room.failure;
-  const made = await summarize(head, {
-    context,
-    request: { ...run.call.request, maxTokens: room.maxTokens ?? SUMMARY_TOKENS },
-    window,
-    instructions: undefined,
-  });
-  const passed = run.account.settleCall(made.answer.usage, { promptTokens: made.promptTokens, completionTokens: estimateTextTokens(made.answer.length) });
+  const made = await summarize({ ...run.call.request, messages, maxTokens: room.maxTokens ?? SUMMARY_TOKENS }, context);
+  const passed = run.account.settleCall(made.answer.usage, { promptTokens, completionTokens: estimateTextTokens(made.answer.length) });
   if (run.stop !== undefined) return undefined;
   if (passed !== undefined) return passed;
   if (made.text === "") {
+    conversation.isIncompressible = true;
     deps.log.warn({ streamId: run.streamId, failure: made.failure?.message }, "the history could not be summarized");
     run.recorder.event("custom", "history.summary_failed", { messages: head.count, failure: made.failure?.message ?? null }, "warning");
     return undefined;
   }
-  if (run.sessionId !== undefined) await keepSummary(await deps.store(), run.sessionId, head, made.text);
+  try {
+    if (run.sessionId !== undefined) await keepSummary(await deps.store(), run.sessionId, head, made.text);
+  } catch (error) {
+    // For this turn it holds all the same; the next one makes its own.
+    deps.log.warn({ error, streamId: run.streamId }, "a summary could not be stored");
+  }
+  if (run.stop !== undefined) return undefined;
   conversation.summarize(cut, made.text);
   run.recorder.event("custom", "history.summarized", { messages: head.count, characters: made.text.length });
   return undefined;
@@ -85,18 +80,22 @@ export async function keepSummary(store: Store, sessionId: string, { through, co
   await store.saveSummary(sessionId, { text, through, summarized: count, system });
 }
 
-/** Asks the model for a summary. `text` is empty when it gave none; `failure` says why where there is a reason. */
-export async function summarize(
-  head: Head,
-  { context, request, window, instructions }: Summarizer,
-): Promise<{ text: string; answer: AnswerInProgress; promptTokens: number; failure: Failure | undefined }> {
-  const answer = new AnswerInProgress(false);
-  const messages: ChatMessage[] = [
+/** What a model is sent that summarizes. `window`: tokens that it takes in all. */
+export function summaryRequest(head: Head, window: number, instructions: string | undefined): ChatMessage[] {
+  return [
     { role: "system", content: instructions === undefined ? INSTRUCTIONS : `${INSTRUCTIONS}\n${instructions}` },
     { role: "user", content: `Summarize this:\n\n${transcript(head, Math.floor(window * TEXT_SHARE))}` },
   ];
+}
+
+/** Asks the model for a summary. `text` is empty when it gave none; `failure` says why where there is a reason. */
+export async function summarize(
+  request: ModelRequest,
+  context: ModelCallContext,
+): Promise<{ text: string; answer: AnswerInProgress; failure: Failure | undefined }> {
+  const answer = new AnswerInProgress(false);
   const failure = await callModel(
-    { ...request, messages, tools: undefined },
+    { ...request, tools: undefined },
     {
       answer,
       onEvent: (event) => {
@@ -108,7 +107,7 @@ export async function summarize(
     },
     context,
   );
-  return { text: failure === undefined ? answer.text.trim() : "", answer, promptTokens: estimateTokens(messages), failure };
+  return { text: failure === undefined ? answer.text.trim() : "", answer, failure };
 }
 
 /** The messages as text, each bounded, and the oldest left out where all of them are too long. */

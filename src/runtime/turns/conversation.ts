@@ -25,6 +25,8 @@ export interface Head {
 
 /** What a model is sent during one turn: the summary of what was long ago, the turns before, and what this turn has come to. */
 export class Conversation {
+  /** Set where the model gave no summary: asked before every step, it would only cost more. */
+  isIncompressible = false;
   readonly #turnId: string;
   #summary: { text: string; count: number } | undefined;
   /** The system message that the summary has swallowed: what the model was told to be still holds. */
@@ -68,13 +70,15 @@ export class Conversation {
 
   /** Of a conversation that no turn is added to: where all but the last `keepTurns` turns end; 0 when there is nothing in front. */
   cutOfAll(keepTurns: number): number {
-    if (keepTurns === 0) return this.#entries.length;
-    return this.cutsBetweenTurns(keepTurns - 1).at(-1) ?? 0;
+    if (keepTurns > 0) return this.cutsBetweenTurns(keepTurns - 1).at(-1) ?? 0;
+    const end = this.#entries.length;
+    // Calls that the host has still to answer stay, and so does what stands behind them.
+    return this.#isCut(end) ? end : this.#entries.findLastIndex(({ message }) => message.role === "assistant");
   }
 
   /** The same within turns: in front of each call of the model. */
   cutsBetweenSteps(): number[] {
-    return this.#entries.flatMap(({ message }, index) => (index > 0 && message.role === "assistant" && this.#isCut(index) ? [index] : []));
+    return this.#entries.flatMap(({ message }, index) => (index > 0 && message.role === "assistant" ? [index] : []));
   }
 
   /** What stands in front of a cut. */
@@ -98,9 +102,18 @@ export class Conversation {
     this.#entries = this.#entries.slice(cut);
   }
 
-  /** Results belong to the calls in front of them. */
+  /** Whether no call in front of it can have its result behind it. */
   #isCut(index: number): boolean {
-    return this.#entries[index]?.message.role !== "tool";
+    // System messages are moved to the front, so they end nothing.
+    const next = this.#entries.slice(index).find(({ message }) => message.role !== "system");
+    if (next !== undefined) return next.message.role !== "tool";
+    const open = new Set<string>();
+    for (const { message } of this.#entries.slice(0, index)) {
+      if (message.role === "tool") open.delete(message.toolCallId ?? "");
+      else if (message.role !== "system") open.clear();
+      if (message.role === "assistant") for (const { id } of message.toolCalls ?? []) open.add(id);
+    }
+    return open.size === 0;
   }
 }
 

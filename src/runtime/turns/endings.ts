@@ -1,6 +1,7 @@
 import { WireError } from "../../errors.ts";
 import type { Log } from "../../log.ts";
-import type { Store, TurnEnd } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
+import type { Closing } from "./closing.ts";
 
 /** Between two tries to store the end of a turn when the store has failed: doubled from the first to the last. Milliseconds. */
 const FIRST_RETRY_MS = 1_000;
@@ -10,43 +11,56 @@ const LAST_RETRY_MS = 5_000;
 export class Endings {
   readonly #store: () => Promise<Store>;
   readonly #log: Log;
-  readonly #refused = new Set<TurnEnd>();
+  readonly #open = new Set<Closing>();
 
   constructor(store: () => Promise<Store>, log: Log) {
     this.#store = store;
     this.#log = log;
   }
 
-  /** Rejects when the store has refused it; `again`: it is tried again later all the same. */
-  async save(end: TurnEnd, again: boolean): Promise<void> {
+  /** Rejects when the store has refused it; it may be stored later all the same. */
+  async save(closing: Closing): Promise<void> {
+    this.#open.add(closing);
     try {
-      await (await this.#store()).endTurn(end);
+      await this.#try(closing);
     } catch (error) {
-      if (again) void this.#saveLater(end);
+      if (closing.isStored) void this.#saveLater(closing);
+      else this.#settle(closing);
       throw error;
     }
+    this.#settle(closing);
   }
 
-  /** The process ends: hands everything over that the store has refused so far, and `end`. */
-  handOver(store: Store | undefined, ...ends: readonly TurnEnd[]): void {
-    for (const end of [...this.#refused, ...ends]) {
+  /** The process ends: within this call everything is handed over that is not known to be stored, and `closings`. */
+  handOver(store: Store | undefined, ...closings: readonly Closing[]): void {
+    for (const { journal, end } of [...this.#open, ...closings]) {
+      journal.handOver();
       store?.endTurn(end).catch((error: unknown) => this.#log.warn({ error }, "a turn could not be stored at exit"));
     }
-    this.#refused.clear();
+    this.#open.clear();
   }
 
-  async #saveLater(end: TurnEnd): Promise<void> {
-    this.#refused.add(end);
-    for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(waitMs * 2, LAST_RETRY_MS)) {
+  async #try({ journal, end }: Closing): Promise<void> {
+    await journal.finish();
+    await (await this.#store()).endTurn(end);
+  }
+
+  async #saveLater(closing: Closing): Promise<void> {
+    for (let waitMs = FIRST_RETRY_MS; this.#open.has(closing); waitMs = Math.min(waitMs * 2, LAST_RETRY_MS)) {
       await new Promise((resolve) => setTimeout(resolve, waitMs).unref());
       try {
-        await (await this.#store()).endTurn(end);
-        this.#refused.delete(end);
-        return;
+        await this.#try(closing);
+        break;
       } catch (error) {
         // Then the turn counts as interrupted, with the text that was saved on the way.
-        if (error instanceof WireError && error.data?.["reason"] === "closed") return;
+        if (error instanceof WireError && error.data?.["reason"] === "closed") break;
       }
     }
+    this.#settle(closing);
+  }
+
+  #settle(closing: Closing): void {
+    this.#open.delete(closing);
+    closing.onSettled();
   }
 }

@@ -10,7 +10,7 @@ const UNANSWERED = "No result: this call was not run.";
  */
 export function conversation(history: readonly ChatMessage[], added: readonly ChatMessage[]): ChatMessage[] {
   if (history.length === 0) return answered(added);
-  const all = [...currentSystem(history, added), ...added];
+  const all = [...withoutStrays(currentSystem(history, added)), ...added];
   // In front, where every server takes it: between a call and its result it would tear them apart.
   return answered([...all.filter((message) => message.role === "system"), ...all.filter((message) => message.role !== "system")]);
 }
@@ -19,6 +19,20 @@ function currentSystem(history: readonly ChatMessage[], added: readonly ChatMess
   const replaced = added.some((message) => message.role === "system");
   const last = replaced ? -1 : history.findLastIndex((message) => message.role === "system");
   return history.filter((message, index) => message.role !== "system" || index === last);
+}
+
+/**
+ * A result that came when its call was no longer waiting for one. The server has refused the turn that brought it,
+ * and would refuse every turn after it.
+ */
+function withoutStrays(messages: readonly ChatMessage[]): ChatMessage[] {
+  const open = new Set<string>();
+  return messages.filter((message) => {
+    if (message.role === "tool") return open.delete(message.toolCallId ?? "");
+    if (message.role !== "system") open.clear();
+    if (message.role === "assistant") for (const { id } of message.toolCalls ?? []) open.add(id);
+    return true;
+  });
 }
 
 function answered(messages: readonly ChatMessage[]): ChatMessage[] {

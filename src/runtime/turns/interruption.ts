@@ -1,3 +1,5 @@
+import { setMaxListeners } from "node:events";
+
 /** Why a turn was stopped: the host asked for it, the process ends, or its time is up. */
 export type Stop = "cancelled" | "interrupted" | "exhausted";
 
@@ -50,6 +52,11 @@ export class Interruption {
   readonly #controller = new AbortController();
   #stop: Stop | undefined;
   #onStop: (() => void) | undefined;
+
+  constructor() {
+    // As many calls may wait for it as run side by side; Node would take them for a leak.
+    setMaxListeners(0, this.#controller.signal);
+  }
 
   /** Undefined as long as nobody has stopped it. */
   get stop(): Stop | undefined {

@@ -97,8 +97,11 @@ async function act({ run, tools, conversation, repetition, deps }: Turn): Promis
   repetition.nextStep();
   const { ours, theirs } = split(run, run.answer.toolCalls);
   const endsForHost = theirs.length > 0;
-  // Nothing may come between the host's calls and its answers, so what was added to the turn goes in front of them.
-  if (endsForHost) addSteering(run, conversation);
+  if (endsForHost) {
+    // Nothing may come between the host's calls and its answers: what was added goes in front of them, and no more is taken.
+    addSteering(run, conversation);
+    run.closeSteering();
+  }
   if (ours.length === 0 && run.closeSteering()) {
     run.tellUsage(run.answer.finishReason);
     return { status: "completed" };
@@ -112,7 +115,6 @@ async function act({ run, tools, conversation, repetition, deps }: Turn): Promis
     const step = await runToolStep(run, ours, tools, repetition, { gate: deps.gate, settings: () => deps.config().tools });
     if (run.stop !== undefined) return undefined;
     if ("failure" in step) return { status: "error", failure: step.failure };
-    run.messages.push(...step.messages);
     conversation.add(...step.messages.map(toChatMessage));
     // Somebody who steers has more to say than the tool.
     isFinal ||= step.isFinal && run.closeSteering();
@@ -130,8 +132,7 @@ function addSteering(run: Run, conversation: Conversation): void {
 
 /** A message that is complete: kept, and sent with the next model call. */
 function add(run: Run, conversation: Conversation, message: MessageBody): void {
-  run.journal.add(message);
-  run.messages.push(message);
+  run.keep(message);
   conversation.add(toChatMessage(message));
 }
 

@@ -11,6 +11,7 @@ export class Phases {
   readonly #tell: ((status: Omit<Status, "streamId">) => void) | undefined;
   #current: { phase: Phase; since: number; deadlineMs: number | undefined } | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   /** `tell`: undefined where nobody wants to know. */
   constructor(tell: ((status: Omit<Status, "streamId">) => void) | undefined) {
@@ -19,7 +20,7 @@ export class Phases {
 
   /** `deadlineMs`: how long the phase may last in all. */
   enter(phase: Phase, deadlineMs: number | undefined): void {
-    if (this.#tell === undefined) return;
+    if (this.#tell === undefined || this.#isClosed) return;
     this.#current = { phase, since: performance.now(), deadlineMs };
     this.#report();
     this.#timer ??= setInterval(() => this.#report(), REPEAT_MS).unref();
@@ -28,7 +29,7 @@ export class Phases {
 
   /** The turn has ended: nothing more is told. */
   close(): void {
-    this.#current = undefined;
+    this.#isClosed = true;
     clearInterval(this.#timer);
   }
 

@@ -1,10 +1,9 @@
 import type { Result } from "../../contract/index.ts";
-import type { ToolCall, ToolResult } from "../../contract/model.ts";
 import { type Failure, fail, type WireError } from "../../errors.ts";
 import type { MessageBody } from "../../store/messages.ts";
 import type { TurnEnding } from "../../store/store.ts";
 import { failureFacts } from "./failure.ts";
-import type { StreamSink } from "./run.ts";
+import type { CallWithResult, StreamSink } from "./run.ts";
 
 type Report = Result<"agent.chat.complete">;
 
@@ -13,7 +12,7 @@ export interface EndedTurn {
   streamId: string;
   traceId: string;
   messages: readonly MessageBody[];
-  calls: readonly { call: ToolCall; result: ToolResult | undefined }[];
+  calls: readonly CallWithResult[];
   ending: TurnEnding;
 }
 
@@ -37,10 +36,11 @@ export function sendTerminal(sink: StreamSink, traceId: string, { status, finish
   });
 }
 
-/** Sends a turn again, as one that was asked for twice with the same key: the same content in as few frames as possible. */
-export async function replay(turn: EndedTurn, sink: StreamSink): Promise<void> {
+/** Sends a turn again, as one that was asked for twice with the same key: the same content in as few frames as possible. Nothing more once `isStopped`. */
+export async function replay(turn: EndedTurn, sink: StreamSink, isStopped: () => boolean): Promise<void> {
   const results = new Map(turn.calls.map(({ call, result }) => [call.id, { call, result }]));
   for (const message of turn.messages) {
+    if (isStopped()) return;
     if (message.reasoning !== undefined) sink.text("reasoningDelta", message.reasoning);
     if (message.role === "assistant" && typeof message.content === "string" && message.content !== "") sink.text("delta", message.content);
     for (const toolCall of message.toolCalls ?? []) sink.chunk({ toolCall });
@@ -49,6 +49,7 @@ export async function replay(turn: EndedTurn, sink: StreamSink): Promise<void> {
     if (answered?.result !== undefined) sink.chunk({ toolResult: { ...answered.result, id: answered.call.id, name: answered.call.name } });
     await sink.ready();
   }
+  if (isStopped()) return;
   const { finishReason, usage } = turn.ending;
   if (finishReason !== undefined) sink.chunk({ finishReason, ...(usage === undefined ? {} : { usage }) });
   sendTerminal(sink, turn.traceId, turn.ending);
@@ -76,7 +77,7 @@ export function reportOf(turn: EndedTurn): Report {
 function refusal({ streamId, traceId, ending }: EndedTurn, content: string): WireError {
   const more = { message: { role: "assistant", content }, streamId, traceId };
   const { failure } = ending;
-  if (failure === undefined) return fail("cancelled", more, "The turn was cancelled");
+  if (failure === undefined) return fail("cancelled", more, ending.status === "interrupted" ? "The process ended in the middle of the turn" : undefined);
   const facts = failureFacts(failure);
   return fail(
     failure.kind === "budget_exhausted" ? "budget_exhausted" : failure.kind === "storage" ? "storage" : "turn_failed",

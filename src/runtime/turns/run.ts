@@ -2,14 +2,17 @@ import type { NotificationParams } from "../../contract/index.ts";
 import type { ChatMessage, ToolCall, ToolResult, Usage } from "../../contract/model.ts";
 import type { Failure } from "../../errors.ts";
 import type { ModelEvent } from "../../providers/provider.ts";
+import { answerMessage } from "../../store/messages.ts";
 import type { MessageBody, Store, TurnEnding } from "../../store/store.ts";
 import type { TurnAccount } from "../budget/budgets.ts";
 import type { ModelCall } from "../models.ts";
 import type { TraceRecorder } from "../trace.ts";
+import { UNKNOWN_OUTCOME } from "../tools/invocation.ts";
 import { AnswerInProgress } from "./answer.ts";
 import { Interruption, type Stop } from "./interruption.ts";
 import { Journal } from "./journal.ts";
 import { Phases } from "./phases.ts";
+import { toolMessage } from "./result-text.ts";
 
 type Body<N extends "stream.chunk" | "stream.done" | "stream.error" | "stream.status"> = Omit<NotificationParams<N>, "streamId" | "seq">;
 
@@ -22,6 +25,11 @@ export interface StreamSink {
   status(body: Body<"stream.status">): void;
   /** Undefined when more may be sent; otherwise resolves when the host has caught up. */
   ready(): Promise<void> | undefined;
+}
+
+export interface CallWithResult {
+  call: ToolCall;
+  result: ToolResult | undefined;
 }
 
 /** How a turn ended. */
@@ -42,8 +50,9 @@ export interface RunFields {
   account: TurnAccount;
   /** Whether the host wants to know what the turn waits for. */
   tellsStatus: boolean;
-  /** Opened on first use. */
-  store(): Promise<Store>;
+  /** Where its messages are kept; undefined for a turn of which nothing is kept. */
+  store: Store | undefined;
+  newCallId(): string;
 }
 
 const silence: StreamSink = {
@@ -68,6 +77,7 @@ export class Run {
   /** Nobody follows the turn. */
   readonly isSilent: boolean;
   readonly account: TurnAccount;
+  readonly store: Store | undefined;
   readonly interruption = new Interruption();
   readonly journal: Journal;
   readonly phases: Phases;
@@ -75,9 +85,9 @@ export class Run {
   answer: AnswerInProgress;
   /** Messages of the turn behind those that it was started with, as far as they are complete. */
   readonly messages: MessageBody[] = [];
-  /** Every call that the model has made, in order; without a result those that are the host's, or were cut off. */
-  readonly calls: { call: ToolCall; result: ToolResult | undefined }[] = [];
   finishReason: string | undefined;
+  /** How many wait for it. */
+  followers = 0;
   /** Why its time was up, when it was stopped for that. */
   exhaustion: Failure | undefined;
   /** Set once the run has begun to end; it ends once. */
@@ -86,7 +96,12 @@ export class Run {
   /** True once the terminal was sent. */
   told = false;
 
+  /** Undefined once nothing more is taken. */
   #steering: ChatMessage[] | undefined = [];
+  /** Results of the step that is running, in the order of its calls, as far as they are there. */
+  #results: (MessageBody | undefined)[] = [];
+  readonly #newCallId: () => string;
+  readonly #callsById = new Map<string, CallWithResult>();
 
   constructor(fields: RunFields) {
     this.streamId = fields.streamId;
@@ -100,17 +115,24 @@ export class Run {
     this.sink = fields.sink ?? silence;
     this.account = fields.account;
     this.phases = new Phases(fields.tellsStatus ? (status) => this.sink.status(status) : undefined);
+    this.store = fields.store;
+    this.#newCallId = fields.newCallId;
     this.answer = new AnswerInProgress(this.isStored);
-    this.journal = new Journal(fields.turnId, this.isStored ? fields.store : undefined);
+    this.journal = new Journal(fields.turnId, fields.store);
   }
 
   /** Whether its messages are kept in the store. */
   get isStored(): boolean {
-    return this.sessionId !== undefined || this.idempotencyKey !== undefined;
+    return this.store !== undefined;
   }
 
   get stop(): Stop | undefined {
     return this.interruption.stop;
+  }
+
+  /** Every call that the model has made, in order; without a result those that are the host's, or were cut off. */
+  get calls(): readonly CallWithResult[] {
+    return [...this.#callsById.values()];
   }
 
   get usage(): Usage | undefined {
@@ -128,11 +150,13 @@ export class Run {
         answer.add(field, event.text);
         return sink.text(field, event.text);
       }
-      case "toolCall":
-        this.recorder.event("tool_call", "llm.tool_call", { id: event.call.id, name: event.call.name });
-        answer.ask(event.call);
-        this.calls.push({ call: event.call, result: undefined });
-        return sink.chunk({ toolCall: event.call });
+      case "toolCall": {
+        const call = this.#withOwnId(event.call);
+        this.recorder.event("tool_call", "llm.tool_call", { id: call.id, name: call.name });
+        answer.ask(call);
+        this.#callsById.set(call.id, { call, result: undefined });
+        return sink.chunk({ toolCall: call });
+      }
       case "providerData":
         answer.providerData = event.data;
         return sink.chunk({ providerData: event.data });
@@ -167,16 +191,29 @@ export class Run {
     this.answer = new AnswerInProgress(this.isStored);
   }
 
-  /** What the newest call of this id came to. */
-  resultOf(callId: string): ToolResult | undefined {
-    return this.calls.findLast(({ call }) => call.id === callId)?.result;
+  /** A message that is complete is kept with the turn. */
+  keep(message: MessageBody): void {
+    this.journal.add(message);
+    this.messages.push(message);
   }
 
-  settle(callId: string, result: ToolResult): void {
-    // The id of a call is the model's own: should two be alike, the first that is open is meant.
-    const open = this.calls.find(({ call, result: known }) => call.id === callId && known === undefined);
-    if (open !== undefined) open.result = result;
-    this.sink.chunk({ toolResult: { ...result, id: callId, name: open?.call.name ?? "" } });
+  /** A result of the step that is running: it is kept when those in front of it are there, at the latest with the end of the turn. */
+  keepInOrder(index: number, message: MessageBody): void {
+    this.#results[index] = message;
+  }
+
+  /** The step is over. */
+  keepResults(): void {
+    for (const message of this.#results.splice(0)) if (message !== undefined) this.keep(message);
+  }
+
+  resultOf(callId: string): ToolResult | undefined {
+    return this.#callsById.get(callId)?.result;
+  }
+
+  settle({ id, name }: ToolCall, result: ToolResult): void {
+    this.#note(id, result);
+    this.sink.chunk({ toolResult: { ...result, id, name } });
   }
 
   /** Adds a user message for the next model call. False when there will be none. */
@@ -195,6 +232,22 @@ export class Run {
     if (this.#steering !== undefined && this.#steering.length > 0) return false;
     this.#steering = undefined;
     return true;
+  }
+
+  /** The turn ends, maybe in the middle of a step: whatever was done and said up to here is kept. */
+  close(): void {
+    this.phases.close();
+    this.account.close();
+    this.keepResults();
+    const cutOff = this.journal.close((callId) => toolMessage(callId, UNKNOWN_OUTCOME, this.idempotencyKey !== undefined));
+    for (const callId of cutOff) {
+      this.#note(callId, UNKNOWN_OUTCOME);
+      this.messages.push(toolMessage(callId, UNKNOWN_OUTCOME, this.idempotencyKey !== undefined));
+    }
+    // It was taken, so it is not lost: the next turn of the session sends it.
+    for (const message of this.takeSteering()) this.keep(message);
+    this.#steering = undefined;
+    if (this.answer.content !== undefined) this.messages.push(answerMessage(this.answer.content));
   }
 
   /** Stops at once whatever the turn waits for. The first reason counts. */
@@ -223,5 +276,16 @@ export class Run {
       failure: outcome.status === "error" ? outcome.failure : undefined,
       steps: this.account.steps,
     };
+  }
+
+  #note(callId: string, result: ToolResult): void {
+    const known = this.#callsById.get(callId);
+    if (known !== undefined) known.result = result;
+  }
+
+  /** Some servers number the calls of every answer anew; results, the journal and hosts need to tell them apart. */
+  #withOwnId(call: ToolCall): ToolCall {
+    const isTaken = call.id === "" || this.#callsById.has(call.id);
+    return isTaken ? { ...call, id: this.#newCallId() } : call;
   }
 }

@@ -1,39 +1,29 @@
 import type { ChatParams } from "../../contract/agent.ts";
 import type { Result } from "../../contract/index.ts";
-import type { ChatMessage, TraceEvent } from "../../contract/model.ts";
+import type { ChatMessage } from "../../contract/model.ts";
 import { fail, type Failure, WireError } from "../../errors.ts";
-import type { IdempotencyMark, Store, TurnEnd } from "../../store/store.ts";
-import { answerMessage } from "../../store/messages.ts";
-import type { Budgets, TurnAccount } from "../budget/budgets.ts";
-import type { Host } from "../host.ts";
-import type { NewId } from "../ids.ts";
+import type { Store } from "../../store/store.ts";
 import { Keys, refuseOther } from "../keys.ts";
-import type { Models } from "../models.ts";
 import type { Grants } from "../policy/grants.ts";
 import { KeyedQueue } from "../queue.ts";
-import { type LiveTraces, TraceRecorder } from "../trace.ts";
+import type { LiveTraces } from "../trace.ts";
+import { Beginnings, type BeginningsDependencies, streamIsOpen } from "./beginnings.ts";
+import { type Closing, closingOf } from "./closing.ts";
 import { Endings } from "./endings.ts";
+import type { Stop } from "./interruption.ts";
 import { endedTurnOf, markOf } from "./kept.ts";
 import { type LoopDependencies, play } from "./loop.ts";
-import { type EndedTurn, replay, reportOf, sendTerminal } from "./replay.ts";
-import { type Outcome, Run, type StreamSink } from "./run.ts";
-import type { Stop } from "./interruption.ts";
+import { type EndedTurn, reportOf, sendTerminal } from "./replay.ts";
+import { Replays } from "./replays.ts";
+import type { Outcome, Run, StreamSink } from "./run.ts";
 
-/** How often the text of a running turn is saved, so that a crash keeps it. Milliseconds. */
+/** How often what a running turn has come to is saved, so that a crash keeps it. Milliseconds. */
 const CHECKPOINT_MS = 500;
 
-export interface RunsDependencies extends LoopDependencies {
-  models: Models;
-  budgets: Budgets;
+export interface RunsDependencies extends LoopDependencies, BeginningsDependencies {
   grants: Grants;
-  host: Host;
   traces: LiveTraces;
   openSink(streamId: string): StreamSink;
-  /** Streams open at a time before more are turned away. */
-  maxStreams: number;
-  onTraceEvent(event: TraceEvent): void;
-  newId: NewId;
-  now(): number;
 }
 
 /** A turn that was asked for: one that has begun, or one that an earlier call with the same key has come to. */
@@ -46,15 +36,24 @@ type Opened = { run: Run } | { ended: EndedTurn };
 export class Runs {
   readonly #deps: RunsDependencies;
   readonly #live = new Map<string, Run>();
-  /** Ids of streams that are about to be acknowledged. */
-  readonly #beginning = new Set<string>();
   readonly #finished = new WeakMap<Run, { promise: Promise<EndedTurn>; resolve(turn: EndedTurn): void }>();
   readonly #keys = new Keys<Opened>();
+  readonly #beginnings: Beginnings;
   readonly #endings: Endings;
+  readonly #replays: Replays;
   readonly #turns = new KeyedQueue();
 
   constructor(deps: RunsDependencies) {
     this.#deps = deps;
+    const live = this.#live;
+    const replays = new Replays(deps.log);
+    this.#replays = replays;
+    this.#beginnings = new Beginnings(deps, {
+      has: (streamId) => live.has(streamId) || replays.has(streamId),
+      get size() {
+        return live.size + replays.size;
+      },
+    });
     this.#endings = new Endings(deps.store, deps.log);
   }
 
@@ -64,18 +63,23 @@ export class Runs {
 
   /** Acknowledges a turn and lets it run. With a session, its messages are durable by then. */
   async start(params: ChatParams, signal: AbortSignal): Promise<{ streamId: string }> {
-    const { openSink, log } = this.#deps;
     let isNew = false;
     const opened = await this.#open(params, signal, (streamId) => {
       isNew = true;
-      return openSink(streamId);
+      return this.#deps.openSink(streamId);
     });
-    if ("run" in opened && (isNew || !opened.run.isSilent)) return { streamId: opened.run.streamId };
-    const streamId = "run" in opened ? opened.run.streamId : opened.ended.streamId;
-    // Opened before the reply lets it go.
-    const sink = openSink(streamId);
-    const again = async () => replay("run" in opened ? await this.#finishedOf(opened.run).promise : opened.ended, sink);
-    again().catch((error: unknown) => log.error({ error, streamId }, "a turn could not be told again"));
+    if ("run" in opened) {
+      const { run } = opened;
+      run.followers++;
+      // Whoever has cancelled the request does not know the id, so nobody could stop this stream later.
+      if (signal.aborted) this.#leave(run, signal);
+      const { streamId, recorder, isSilent } = run;
+      const isFollowed = isNew || (!isSilent && this.#live.get(streamId) === run);
+      if (!isFollowed) this.#tellAgain(streamId, recorder.traceId, this.#finishedOf(run).promise);
+      return { streamId };
+    }
+    const { streamId, traceId } = opened.ended;
+    this.#tellAgain(streamId, traceId, Promise.resolve(opened.ended));
     return { streamId };
   }
 
@@ -85,13 +89,14 @@ export class Runs {
     onBegun();
     if ("ended" in opened) return reportOf(opened.ended);
     const { run } = opened;
-    const cancel = () => void this.#stop(run, "cancelled");
-    signal.addEventListener("abort", cancel, { once: true });
-    if (signal.aborted) cancel();
+    run.followers++;
+    const leave = () => this.#leave(run, signal);
+    signal.addEventListener("abort", leave, { once: true });
+    if (signal.aborted) leave();
     try {
       return reportOf(await this.#finishedOf(run).promise);
     } finally {
-      signal.removeEventListener("abort", cancel);
+      signal.removeEventListener("abort", leave);
     }
   }
 
@@ -101,6 +106,8 @@ export class Runs {
 
   /** Stops a stream; resolves when it has sent its terminal. Unknown streams are none of our business. */
   async cancel(streamId: string): Promise<void> {
+    this.#beginnings.cancel(streamId);
+    this.#replays.stop(streamId);
     const run = this.#live.get(streamId);
     if (run !== undefined) await this.#stop(run, "cancelled");
   }
@@ -116,128 +123,73 @@ export class Runs {
 
   /** Ends every stream in order; resolves when all have sent their terminal and are stored. */
   async stopAll(): Promise<void> {
+    this.#replays.stopAll();
     await Promise.all([...this.#live.values()].map((run) => this.#stop(run, "interrupted")));
   }
 
   /** Ends every stream within this call: the terminals are queued, what is to be stored is handed to `store`. */
   stopAllNow(store: Store | undefined): void {
-    this.#endings.handOver(store);
+    const closings: Closing[] = [];
     for (const run of this.#live.values()) {
       run.abort("interrupted");
-      // One that is already ending has handed its end to the store; only its terminal may be missing.
-      const outcome = run.outcome ?? { status: "interrupted" };
-      if (run.outcome === undefined) this.#endings.handOver(store, this.#close(run, outcome));
+      // One that is already ending has given its end to `endings`; only its terminal may be missing.
+      run.outcome ??= { status: "interrupted" };
+      const { outcome } = run;
+      if (run.ending === undefined) closings.push(this.#close(run, outcome));
+      run.ending ??= Promise.resolve();
       this.#sendTerminal(run, outcome);
       this.#forget(run, outcome);
     }
+    this.#endings.handOver(store, ...closings);
+    this.#replays.stopAll();
   }
 
   #open(params: ChatParams, signal: AbortSignal, openSink: ((streamId: string) => StreamSink) | undefined): Promise<Opened> {
     const mark = markOf(params);
-    const begin = async (): Promise<Opened> => ({ run: await this.#begin(params, mark, signal, openSink) });
-    if (mark === undefined) return begin();
-    return this.#keys.join(mark, async () => {
+    const begin = async (patience: AbortSignal): Promise<Opened> => ({
+      run: await this.#beginnings.begin({ params, mark, openSink }, patience, (run, isCancelled) => this.#admit(run, isCancelled)),
+    });
+    if (mark === undefined) return begin(signal);
+    return this.#keys.join(mark, signal, async (patience) => {
       const kept = await (await this.#deps.store()).findTurn(mark.key);
-      if (kept === undefined) return begin();
-      refuseOther(kept.digest, mark.digest);
+      if (kept === undefined) return begin(patience);
       // What has ended is looked up again by whoever asks next.
       queueMicrotask(() => this.#keys.release(mark.key));
+      refuseOther(kept.digest, mark.digest);
       return { ended: endedTurnOf(kept) };
     });
   }
 
-  async #begin(
-    params: ChatParams,
-    mark: IdempotencyMark | undefined,
-    signal: AbortSignal,
-    openSink: ((streamId: string) => StreamSink) | undefined,
-  ): Promise<Run> {
-    const { models, budgets, registry, newId, now, traces, host, log, config } = this.#deps;
-    const call = models.resolve(params, { messages: params.messages, tools: params.tools });
-    const useTools = params.useTools ?? [];
-    registry.check(useTools);
-    const streamId = params.streamId ?? newId.stream();
-    const release = this.#reserve(streamId);
-    let account: TurnAccount | undefined;
-    try {
-      const session = params.sessionId === undefined ? undefined : await (await this.#deps.store()).getSession(params.sessionId);
-      if (session?.isActive === false) throw fail("session_closed", { sessionId: session.sessionId }, "The session is closed; resume it first");
-      account = await budgets.open({
-        sessionId: session?.sessionId,
-        budget: params.budget,
-        provider: call.provider,
-        model: call.request.model,
-        prices: config().prices,
-      });
-
-      // From here on the messages are in the session, whether the caller still waits or not.
-      if (signal.aborted) throw fail("cancelled");
-      const subject = { sessionId: session?.sessionId, chatId: session?.chatId, userId: session?.userId, modelId: call.request.model };
-      const recorder = new TraceRecorder(newId.trace(), subject, now, this.#deps.onTraceEvent);
-      recorder.event("lifecycle", "turn.start", { provider: call.provider, model: call.request.model ?? null, messages: params.messages.length });
-      // A name that the host chose may come again after a restart, so it cannot name the turn for ever.
-      const turnId = params.streamId === undefined ? streamId : newId.stream();
-      const begun = this.#store({ turnId, streamId, sessionId: session?.sessionId, messages: params.messages, mark, recorder });
-      if (session !== undefined || mark !== undefined) await begun;
-      else begun.catch((error: unknown) => log.warn({ error, streamId }, "the trace of a turn could not be stored"));
-
-      const run = new Run({
-        streamId,
-        turnId,
-        sessionId: session?.sessionId,
-        call,
-        useTools,
-        idempotencyKey: mark?.key,
-        recorder,
-        sink: openSink?.(streamId),
-        account,
-        tellsStatus: host.capabilities.status,
-        store: this.#deps.store,
-      });
-      account.onExhausted((failure) => run.exhaust(failure));
-      this.#live.set(streamId, run);
-      traces.add(recorder);
-      if (session === undefined) void this.#turn(run);
-      else {
-        if (this.#turns.isBusy(session.sessionId)) run.phases.enter("queued", undefined);
-        void this.#turns.run(session.sessionId, () => this.#turn(run));
-      }
-      return run;
-    } catch (error) {
-      account?.close();
-      throw error;
-    } finally {
-      release();
+  #admit(run: Run, isCancelled: boolean): void {
+    const { sessionId } = run;
+    this.#live.set(run.streamId, run);
+    this.#deps.traces.add(run.recorder);
+    if (isCancelled) void this.#stop(run, "cancelled");
+    else if (sessionId === undefined) void this.#turn(run);
+    else {
+      if (this.#turns.isBusy(sessionId)) run.phases.enter("queued", undefined);
+      void this.#turns.run(sessionId, () => this.#turn(run));
     }
+  }
+
+  /** One stream for all who ask at a time. */
+  #tellAgain(streamId: string, traceId: string, turn: Promise<EndedTurn>): void {
+    if (this.#replays.tells(streamId, traceId)) return;
+    const live = this.#live.get(streamId);
+    if (this.#replays.has(streamId) || (live !== undefined && live.recorder.traceId !== traceId)) throw streamIsOpen();
+    this.#replays.begin(streamId, traceId, this.#deps.openSink(streamId), turn);
+  }
+
+  /** One who waited has given up. The turn goes on as long as somebody else does. */
+  #leave(run: Run, { reason }: AbortSignal): void {
+    const isShutdown = reason instanceof WireError && reason.errorName === "shutting_down";
+    if (--run.followers === 0 || isShutdown) void this.#stop(run, isShutdown ? "interrupted" : "cancelled");
   }
 
   async #stop(run: Run, stop: Stop): Promise<void> {
     run.abort(stop);
     // A turn that waits for its session must not wait for the turn before it to be stopped too.
     await this.#end(run, run.outcomeOf(run.stop ?? stop));
-  }
-
-  /** Keeps a stream id for a turn that is about to begin; the function returned gives it up. */
-  #reserve(streamId: string): () => void {
-    const { maxStreams } = this.#deps;
-    if (this.#live.has(streamId) || this.#beginning.has(streamId)) throw fail("invalid_params", { path: "streamId" }, "A stream with this id is still open");
-    if (this.#live.size + this.#beginning.size >= maxStreams) throw fail("overloaded", { retryAfterMs: 1000 }, `More than ${maxStreams} streams are open`);
-    this.#beginning.add(streamId);
-    return () => this.#beginning.delete(streamId);
-  }
-
-  async #store(turn: {
-    turnId: string;
-    streamId: string;
-    sessionId: string | undefined;
-    messages: readonly ChatMessage[];
-    mark: IdempotencyMark | undefined;
-    recorder: TraceRecorder;
-  }): Promise<void> {
-    const { turnId, streamId, sessionId, messages, mark, recorder } = turn;
-    const store = await this.#deps.store();
-    const idempotency = mark === undefined ? undefined : { ...mark, streamId };
-    await store.beginTurn({ turnId, traceId: recorder.traceId, sessionId, messages, trace: recorder.record().trace, idempotency });
   }
 
   async #turn(run: Run): Promise<void> {
@@ -261,11 +213,13 @@ export class Runs {
 
   /** Saves what was said since the last time; one save at a time, so that the pieces stay in order. */
   #checkpoint(run: Run): void {
-    const { answer } = run;
-    const part = run.ending === undefined ? answer.takeUnsaved() : undefined;
-    if (part === undefined) return;
-    const save = async () => (await this.#deps.store()).appendAnswer(run.turnId, part);
-    save().then(
+    if (run.ending !== undefined) return;
+    // Messages first: a step takes the place of the text that was saved before it.
+    run.journal.flush();
+    const { answer, store } = run;
+    const part = store === undefined ? undefined : answer.takeUnsaved();
+    if (store === undefined || part === undefined) return;
+    store.appendAnswer(run.turnId, part).then(
       () => answer.saved(),
       (error: unknown) => {
         answer.putBack(part);
@@ -282,12 +236,12 @@ export class Runs {
 
   async #endOnce(run: Run, outcome: Outcome): Promise<void> {
     let told = outcome;
-    const end = this.#close(run, outcome);
+    const closing = this.#close(run, outcome);
     // Nobody resumes a turn outside a session, so its terminal does not wait for the disk.
     if (!run.isStored) this.#sendTerminal(run, outcome);
     try {
       // Persist first: a host must never see an end that a restart forgets.
-      await this.#endings.save(end, run.isStored);
+      await this.#endings.save(closing);
     } catch (error) {
       this.#deps.log.error({ error, streamId: run.streamId }, "the end of a turn could not be stored");
       if (outcome.status === "completed") told = { status: "error", failure: { kind: "storage", message: "The answer could not be stored" } };
@@ -296,19 +250,12 @@ export class Runs {
     this.#forget(run, told);
   }
 
-  #close(run: Run, outcome: Outcome): TurnEnd {
-    const { recorder, account, answer } = run;
-    run.phases.close();
-    account.close();
-    const failure = outcome.status === "error" ? outcome.failure : undefined;
-    if (failure !== undefined) this.#deps.log.warn({ streamId: run.streamId, traceId: recorder.traceId, ...failure }, "a turn failed");
-    else this.#deps.log.debug({ streamId: run.streamId, traceId: recorder.traceId, status: outcome.status }, "a turn ended");
-    if (failure?.kind === "budget_exhausted") recorder.event("budget", "budget.exhausted", { message: failure.message }, "error");
-    if (failure !== undefined) recorder.event("error", "turn.error", { kind: failure.kind, message: failure.message }, "error");
-    else recorder.event("completion", "turn.end", { status: outcome.status, finishReason: run.finishReason ?? null });
-    const trace = recorder.finish(traceStatus(outcome), { errorMessage: failure?.message, totalTokens: run.usage?.totalTokens });
-    if (answer.content !== undefined) run.messages.push(answerMessage(answer.content));
-    return { turnId: run.turnId, sessionId: run.sessionId, answer: run.isStored ? answer.content : undefined, ending: run.endingOf(outcome), trace };
+  #close(run: Run, outcome: Outcome): Closing {
+    const { idempotencyKey } = run;
+    // Until the store knows the turn, those who ask again are answered from memory.
+    return closingOf(run, outcome, this.#deps.log, () => {
+      if (idempotencyKey !== undefined) this.#keys.release(idempotencyKey);
+    });
   }
 
   #sendTerminal(run: Run, outcome: Outcome): void {
@@ -320,8 +267,7 @@ export class Runs {
   #forget(run: Run, outcome: Outcome): void {
     if (this.#live.get(run.streamId) === run) this.#live.delete(run.streamId);
     this.#deps.traces.remove(run.recorder);
-    if (run.idempotencyKey !== undefined) this.#keys.release(run.idempotencyKey);
-    if (run.sessionId === undefined) this.#deps.grants.forget(run.streamId);
+    this.#deps.grants.forget({ streamId: run.streamId });
     const { streamId, messages, calls } = run;
     this.#finishedOf(run).resolve({ streamId, traceId: run.recorder.traceId, messages, calls, ending: run.endingOf(outcome) });
   }
@@ -337,9 +283,4 @@ export class Runs {
     this.#finished.set(run, made);
     return made;
   }
-}
-
-function traceStatus(outcome: Outcome) {
-  if (outcome.status === "interrupted") return "cancelled";
-  return outcome.status === "error" && outcome.failure.kind === "budget_exhausted" ? "budget_exhausted" : outcome.status;
 }

@@ -7,8 +7,9 @@ import type { Tool } from "../../tools/tool.ts";
 import type { Gate } from "../policy/gate.ts";
 import { type CallFacts, factsOf } from "../policy/policy.ts";
 import { misfitOf, runTool, unknownTool } from "../tools/invocation.ts";
-import { resultText } from "./result-text.ts";
+import { toolSpan } from "../tools/tool-span.ts";
 import type { Repetition } from "./repetition.ts";
+import { toolMessage } from "./result-text.ts";
 import type { Run } from "./run.ts";
 
 export interface ToolStepDependencies {
@@ -28,8 +29,8 @@ type Prepared = { call: ToolCall; runnable: Runnable } | { call: ToolCall; refus
 
 /**
  * Runs the calls of one model call that are ours: side by side when all of them only read, else one
- * after the other. Gives their messages in the order of the calls, or why the turn has to end. Once the
- * run is stopped nothing more is begun, and what it gives no longer matters.
+ * after the other. Their messages are kept with the run, in the order of the calls, and given back; or
+ * why the turn has to end. Once the run is stopped nothing more is begun, and what it gives no longer matters.
  */
 export async function runToolStep(
   run: Run,
@@ -42,23 +43,33 @@ export async function runToolStep(
   const runnable = prepared.flatMap((each) => ("runnable" in each ? [each.runnable] : []));
   const sideBySide = runnable.every(({ facts }) => facts.mode === "read");
   const { timeoutMs, parallel } = deps.settings();
-  if (sideBySide) run.phases.enter("tool", Math.max(0, ...runnable.map(({ tool }) => tool.timeoutMs ?? timeoutMs)));
+  if (sideBySide && run.stop === undefined) run.phases.enter("tool", Math.max(0, ...runnable.map(({ tool }) => tool.timeoutMs ?? timeoutMs)));
 
   const messages: (MessageBody | undefined)[] = calls.map(() => undefined);
   let failure: Failure | undefined;
+  let isBroken = false;
   const one = async (each: Prepared, index: number): Promise<void> => {
-    if (failure !== undefined || run.stop !== undefined) return;
+    if (failure !== undefined || isBroken || run.stop !== undefined) return;
     if ("runnable" in each) failure = run.account.takeToolCall();
     if (failure !== undefined) return;
-    messages[index] = "runnable" in each ? await runOne(run, each.runnable, deps, sideBySide) : refuse(run, each.call, each.refused, sideBySide);
+    const keep = (message: MessageBody) => {
+      messages[index] = message;
+      if (sideBySide) run.keepInOrder(index, message);
+      else run.keep(message);
+    };
+    try {
+      if ("refused" in each) answer(run, each.call, each.refused, keep);
+      else await runOne(run, each.runnable, deps, sideBySide, keep);
+    } catch (error) {
+      isBroken = true;
+      throw error;
+    }
   };
-  if (!sideBySide) for (const [index, each] of prepared.entries()) await one(each, index);
-  else await inParallel(prepared, parallel, one);
-  const done = messages.filter((message) => message !== undefined);
-  // In the order of the calls, whichever was ready first.
-  if (sideBySide) for (const message of done) run.journal.add(message);
+  if (sideBySide) await inParallel(prepared, parallel, one);
+  else for (const [index, each] of prepared.entries()) await one(each, index);
+  if (run.stop === undefined) run.keepResults();
   const isFinal = calls.some(({ id }) => run.resultOf(id)?.terminal === true);
-  return failure === undefined ? { messages: done, isFinal } : { failure };
+  return failure === undefined ? { messages: messages.filter((message) => message !== undefined), isFinal } : { failure };
 }
 
 async function prepare(call: ToolCall, tools: ReadonlyMap<string, Tool>, repetition: Repetition): Promise<Prepared> {
@@ -71,9 +82,15 @@ async function prepare(call: ToolCall, tools: ReadonlyMap<string, Tool>, repetit
   return refused === undefined ? { call, runnable: { call, tool, facts: factsOf(tool, call.arguments) } } : { call, refused };
 }
 
-/** Undefined when the run was stopped meanwhile. */
-async function runOne(run: Run, { call, tool, facts }: Runnable, deps: ToolStepDependencies, sideBySide: boolean): Promise<MessageBody | undefined> {
-  const { recorder, streamId, sessionId } = run;
+/** `keep` is told the message of the call; it is not when the run is stopped before. */
+async function runOne(
+  run: Run,
+  { call, tool, facts }: Runnable,
+  deps: ToolStepDependencies,
+  sideBySide: boolean,
+  keep: (message: MessageBody) => void,
+): Promise<void> {
+  const { recorder, streamId, sessionId, journal } = run;
   const { signal } = run.interruption;
   const timeoutMs = tool.timeoutMs ?? deps.settings().timeoutMs;
   if (!sideBySide) run.phases.enter("tool", timeoutMs);
@@ -93,51 +110,34 @@ async function runOne(run: Run, { call, tool, facts }: Runnable, deps: ToolStepD
       },
       signal,
     );
+    if (run.stop !== undefined) return;
     if (admission.asked) run.phases.enter("tool", timeoutMs);
     const verdict = { id: call.id, name: call.name, mode: facts.mode, reason: admission.reason };
     if (!admission.allowed) {
       recorder.event("policy", "policy.denied", verdict, "warning");
-      return refuse(run, call, failedResult(`Denied: ${admission.reason}`, "policy_denied"), sideBySide);
+      answer(run, call, failedResult(`Denied: ${admission.reason}`, "policy_denied"), keep);
+      return;
     }
     if (admission.asked) recorder.event("policy", "policy.allowed", verdict);
-    if (hasEffect) await run.journal.begin(call.id);
-    if (run.stop !== undefined) return undefined;
+    if (hasEffect) await journal.begin(call.id);
+    if (run.stop !== undefined) return;
 
-    let close: ReturnType<typeof recorder.span> | undefined;
-    const result = await runTool(
-      tool,
-      call.arguments,
-      {
-        callId: call.id,
-        streamId,
-        sessionId,
-        observer: {
-          started: () => {
-            close = recorder.span(`tool.${tool.name}`, "tool", { id: call.id, mode: facts.mode, timeoutMs });
-          },
-          ended: ({ status, durationMs }) => close?.(status, { durationMs }),
-        },
-      },
-      timeoutMs,
-      signal,
-    );
-    const message = messageOfCall(run, call, result);
-    if (hasEffect) await run.journal.end(call.id, message);
-    else if (!sideBySide) run.journal.add(message);
-    return tell(run, call, result, message);
+    journal.runs(call.id);
+    const observer = toolSpan(recorder, { id: call.id, mode: facts.mode });
+    const result = await runTool(tool, call.arguments, { callId: call.id, streamId, sessionId, observer }, timeoutMs, signal);
+    if (run.stop !== undefined) return;
+    if (hasEffect) await journal.end(call.id, () => keep(messageOf(run, call, result)));
+    answer(run, call, result, hasEffect ? undefined : keep);
   } catch (error) {
-    if (error instanceof WireError && error.errorName === "cancelled") return undefined;
+    if (error instanceof WireError && error.errorName === "cancelled") return;
     throw error;
   }
 }
 
-function refuse(run: Run, call: ToolCall, result: ToolResult, sideBySide: boolean): MessageBody {
-  const message = messageOfCall(run, call, result);
-  if (!sideBySide) run.journal.add(message);
-  return tell(run, call, result, message);
-}
-
-function tell(run: Run, call: ToolCall, result: ToolResult, message: MessageBody): MessageBody {
+/** Tells what a call has come to; what has effects was kept before. */
+function answer(run: Run, call: ToolCall, result: ToolResult, keep: ((message: MessageBody) => void) | undefined): void {
+  if (run.stop !== undefined) return;
+  keep?.(messageOf(run, call, result));
   const { success, error, kind } = result;
   run.recorder.event(
     "tool_result",
@@ -145,13 +145,12 @@ function tell(run: Run, call: ToolCall, result: ToolResult, message: MessageBody
     { id: call.id, name: call.name, success, ...(error === undefined ? {} : { error }), ...(kind === undefined ? {} : { kind }) },
     success ? "ok" : "error",
   );
-  if (run.stop === undefined) run.settle(call.id, result);
-  return message;
+  run.settle(call, result);
 }
 
 /** A turn that may be asked for again keeps the whole result, to tell it again. */
-function messageOfCall(run: Run, call: ToolCall, result: ToolResult): MessageBody {
-  return { role: "tool", toolCallId: call.id, content: resultText(result), ...(run.idempotencyKey === undefined ? {} : { result }) };
+function messageOf(run: Run, call: ToolCall, result: ToolResult): MessageBody {
+  return toolMessage(call.id, result, run.idempotencyKey !== undefined);
 }
 
 /** Runs `task` for every item, at most `width` at a time; rejects with the first error once all that began are done. */

@@ -42,7 +42,23 @@ function timeIn(timeZone: string | undefined, date: Date): CurrentTime {
   };
 }
 
+/** To make one takes longer than to use it a hundred times. */
+const formats = new Map<string, Intl.DateTimeFormat>();
+/** Names of zones come from models, which may make them up as they like. */
+const MOST_FORMATS = 64;
+
 function formatFor(timeZone: string | undefined): Intl.DateTimeFormat {
+  // Where the machine stands may change while we run.
+  if (timeZone === undefined) return newFormat(undefined);
+  const known = formats.get(timeZone);
+  if (known !== undefined) return known;
+  const format = newFormat(timeZone);
+  if (formats.size >= MOST_FORMATS) formats.clear();
+  formats.set(timeZone, format);
+  return format;
+}
+
+function newFormat(timeZone: string | undefined): Intl.DateTimeFormat {
   try {
     return new Intl.DateTimeFormat("en-US", {
       ...(timeZone === undefined ? {} : { timeZone }),

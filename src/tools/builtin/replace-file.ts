@@ -3,7 +3,7 @@ import { type BigIntStats, constants } from "node:fs";
 import { access, type FileHandle, link, lstat, open, rename, unlink } from "node:fs/promises";
 import nodePath from "node:path";
 import { ToolFailure } from "../tool.ts";
-import { abortable } from "./abortable.ts";
+import { until } from "../waiting.ts";
 import { isMissing, quoted } from "./failures.ts";
 import type { OpenFolder } from "./folder.ts";
 
@@ -76,7 +76,7 @@ export async function statsOf(place: string): Promise<BigIntStats | undefined> {
 export async function exclusively<T>(place: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const before = queues.get(place);
   const mine = (async () => {
-    if (before !== undefined) await abortable(before, signal);
+    if (before !== undefined) await until(before, signal);
     signal.throwIfAborted();
     return await work();
   })();

@@ -4,7 +4,7 @@ import type { Custody, Program } from "../../custody/custody.ts";
 import { assessCommand } from "../commands/assess.ts";
 import type { Captured } from "../program/capture.ts";
 import { chosen } from "../program/environment.ts";
-import { lastOf, startFailure } from "../program/failures.ts";
+import { lastOf } from "../program/failures.ts";
 import { type Ran, runProgram } from "../program/run.ts";
 import { type Tool, ToolFailure } from "../tool.ts";
 import { quoted } from "./failures.ts";
@@ -57,10 +57,7 @@ export function runCommand({ roots, custody, env }: RunCommandOptions): Tool {
       if (command.includes("\0")) throw new ToolFailure("The command must not contain a NUL character", "invalid_params");
       const folder = await folderFor(cwd, roots);
       const program: Program = { ...shellFor(command, env), cwd: folder, env: environment(env), kind: "tool", name: "run_command", callId, sessionId };
-      const ran = await runProgram({ custody, program, input: "", signal, timeoutMs, keep: KEEP }).catch(async (error: unknown) => {
-        signal.throwIfAborted();
-        throw await startFailure(error, program);
-      });
+      const ran = await runProgram({ custody, program, input: "", signal, timeoutMs, keep: KEEP });
       return outcomeOf(ran, timeoutMs);
     },
   };

@@ -6,7 +6,7 @@ import { type ListedTool, listTools } from "./listing.ts";
 import { programOf } from "./program.ts";
 import { type Library, remoteTransport } from "./remote.ts";
 import { McpTransportError, StdioTransport } from "./stdio.ts";
-import { until } from "./until.ts";
+import { until } from "../waiting.ts";
 import type { Watch } from "./watch.ts";
 
 /** How long a server that let a call pass its deadline may take to show that it is still there. */
@@ -143,7 +143,7 @@ export class Connection {
 async function transportTo(name: string, server: McpServer, deps: ConnectionDeps, signal: AbortSignal): Promise<Transport> {
   const { command, url } = server;
   if (command !== undefined) {
-    const starting = deps.custody.start(programOf(name, { ...server, command }, deps.env));
+    const starting = deps.custody.start(programOf(name, { ...server, command }, deps.env), signal);
     try {
       return new StdioTransport(await until(starting, signal), deps.watch);
     } catch (error) {

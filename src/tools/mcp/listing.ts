@@ -1,6 +1,6 @@
 import type { Client } from "@modelcontextprotocol/client";
 import * as z from "zod";
-import { until } from "./until.ts";
+import { until } from "../waiting.ts";
 
 const MOST_TOOLS = 1000;
 const MOST_PAGES = 100;

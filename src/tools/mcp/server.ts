@@ -11,7 +11,7 @@ import type { ListedTool } from "./listing.ts";
 import { offeredNames } from "./names.ts";
 import type { Library } from "./remote.ts";
 import { McpTransportError } from "./stdio.ts";
-import { deadline, until } from "./until.ts";
+import { deadline, until } from "../waiting.ts";
 import { Watch } from "./watch.ts";
 
 /** Changes of a list that come within this time are read together. Milliseconds. */
@@ -157,9 +157,9 @@ export class Server {
     return new ToolFailure(`MCP server "${this.#name}" cannot be used: ${reason}`, "unavailable");
   }
 
-  /** Once for each reason, not for each turn that meets it. */
+  /** Once for each reason, not for each turn that meets it, and not for an end that we have made. */
   #complain(reason: string, lastWords: string | undefined): void {
-    if (this.#closing.signal.aborted || reason === this.#problem) return;
+    if (this.#closing.signal.aborted || !this.#deps.custody.isOpen || reason === this.#problem) return;
     this.#problem = reason;
     this.#deps.log.warn({ server: this.#name, reason, ...(lastWords === undefined ? {} : { stderr: lastWords }) }, "MCP server cannot be used");
   }

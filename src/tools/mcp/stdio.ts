@@ -2,7 +2,7 @@ import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client";
 import type { ProgramExit, Ward } from "../../custody/custody.ts";
 import { deeperThan, encodeJson } from "../../rpc/json.ts";
 import { LineSplitter } from "../../rpc/lines.ts";
-import { atMost } from "./until.ts";
+import { atMost } from "../waiting.ts";
 
 /** Longest line that a server may send, and most that may wait for it to read. Bytes. */
 export const MOST_BYTES = 16 * 1024 * 1024;

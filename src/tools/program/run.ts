@@ -1,6 +1,7 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Custody, Program, ProgramExit } from "../../custody/custody.ts";
+import { atMost } from "../waiting.ts";
 import { Capture, type Captured, type Keep } from "./capture.ts";
+import { startFailure } from "./failures.ts";
 
 export interface RunOptions {
   custody: Custody;
@@ -22,18 +23,22 @@ export interface Ran {
 }
 
 /**
- * Runs a program to its end, and ends whatever it leaves running. Rejects with the error of the system
- * when it cannot be started; nothing of it is left when this settles.
+ * Runs a program to its end, and ends whatever it leaves running. Rejects with a `ToolFailure`
+ * when it cannot be started, with the reason of the signal when that comes first; nothing of it is left
+ * when this settles.
  */
 export async function runProgram({ custody, program, input, signal, timeoutMs, keep }: RunOptions): Promise<Ran> {
   signal.throwIfAborted();
-  const ward = await custody.start(program);
+  const ward = await custody.start(program, signal).catch(async (error: unknown) => {
+    signal.throwIfAborted();
+    throw await startFailure(error, program);
+  });
   const stdout = new Capture(ward.stdout, keep.stdout);
   const stderr = new Capture(ward.stderr, keep.stderr);
   ward.stdin.end(input);
   const exit = await first(ward.exited, signal, timeoutMs);
   // What was printed is in the pipes by now, but a process that was left behind may keep them open.
-  if (typeof exit !== "string") await within(Promise.all([stdout.over, stderr.over]), LAST_OUTPUT_MS);
+  if (typeof exit !== "string") await atMost(Promise.all([stdout.over, stderr.over]), LAST_OUTPUT_MS);
   await ward.end();
   return { exit, stdout: stdout.text, stderr: stderr.text };
 }
@@ -54,11 +59,4 @@ function first(exited: Promise<ProgramExit>, signal: AbortSignal, timeoutMs: num
     if (signal.aborted) abort();
     void exited.then(settle);
   });
-}
-
-async function within(promise: Promise<unknown>, milliseconds: number): Promise<void> {
-  const patience = new AbortController();
-  // Rejects when it is no longer needed.
-  await Promise.race([promise, delay(milliseconds, undefined, { signal: patience.signal }).catch(() => undefined)]);
-  patience.abort();
 }

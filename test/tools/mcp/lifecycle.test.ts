@@ -170,4 +170,15 @@ describe("close", () => {
     await expect(tool?.run({}, { signal: new AbortController().signal, callId: "c", timeoutMs: 5000 })).rejects.toMatchObject({ kind: "unavailable" });
     expect(pids()).toHaveLength(1);
   });
+
+  it("of the custody, which a shutdown begins with, is nothing that the log complains about, and fails calls", async () => {
+    const { log, call, failure, closeCustody } = bench({ a: fake(), b: fake({ slowMs: 60_000 }) });
+    await call(echo);
+    const hanging = failure("mcp__a__hang");
+    const starting = call("mcp__b__echo").catch(() => "failed");
+    await closeCustody();
+    expect((await hanging).kind).toBe("unavailable");
+    expect(await starting).toBe("failed");
+    expect(log.filter(({ level }) => level === "WARNING")).toEqual([]);
+  });
 });

@@ -26,6 +26,8 @@ export interface Bench {
   /** How often `onChange` was called. */
   changes(): number;
   children(): Promise<ChildProcess[]>;
+  /** Ends all programs, as a shutdown does. */
+  closeCustody(): Promise<void>;
   /** Records of the log, parsed. */
   log: Record<string, unknown>[];
   /** Milliseconds that the clock of the sources is ahead. */
@@ -77,6 +79,7 @@ export function bench(servers: Servers, { timeoutMs = 20_000, env = process.env,
     names: async () => (await sources.tools()).map((tool) => tool.name),
     changes: () => changes,
     children: () => custody.children(),
+    closeCustody: () => custody.close(),
     log,
     ahead: 0,
   };

@@ -2,7 +2,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { connectionFailure } from "../../../providers/faults.ts";
 import { ToolFailure } from "../../tool.ts";
-import { abortable } from "../abortable.ts";
+import { until } from "../../waiting.ts";
 import { isLocalName, isPublic } from "./addresses.ts";
 
 export interface Address {
@@ -52,7 +52,7 @@ const LONGEST_URL = 8192;
 
 async function resolved(hostname: string, url: URL, reach: Reach, signal: AbortSignal): Promise<readonly Address[]> {
   try {
-    const addresses = await abortable(reach.resolve(hostname), signal);
+    const addresses = await until(reach.resolve(hostname), signal);
     if (addresses.length > 0) return addresses;
   } catch (error) {
     signal.throwIfAborted();

@@ -68,6 +68,9 @@ function afterRaw(html: string, at: number, name: string, sink: HtmlSink): numbe
   return found;
 }
 
+/** Attributes of a tag that are told apart. Of a tag with more, the rest is skipped: nobody gets a turn before a tag is over. */
+const MOST_ATTRIBUTES = 256;
+
 /** The attributes from behind the name of a tag on, and where the tag ends; undefined where it does not. */
 function attributesAt(html: string, start: number): { attributes: Map<string, string>; end: number | undefined } {
   const attributes = new Map<string, string>();
@@ -76,6 +79,7 @@ function attributesAt(html: string, start: number): { attributes: Map<string, st
     at += stick(/[\s/]+/y, html, at)?.[0].length ?? 0;
     if (at >= html.length) return { attributes, end: undefined };
     if (html[at] === ">") return { attributes, end: at + 1 };
+    if (attributes.size === MOST_ATTRIBUTES) return { attributes, end: endOf(html, at) };
     const name = stick(/=?[^\s/>=]*/y, html, at)?.[0] ?? "";
     at += name.length;
     const equals = stick(/\s*=\s*/y, html, at)?.[0];
@@ -90,6 +94,11 @@ function attributesAt(html: string, start: number): { attributes: Map<string, st
     }
     if (!attributes.has(name.toLowerCase())) attributes.set(name.toLowerCase(), value);
   }
+}
+
+function endOf(html: string, at: number): number | undefined {
+  const end = html.indexOf(">", at);
+  return end === -1 ? undefined : end + 1;
 }
 
 function stick(pattern: RegExp, text: string, at: number): RegExpExecArray | null {

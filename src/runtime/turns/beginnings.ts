@@ -1,0 +1,143 @@
+import type { ChatParams } from "../../contract/agent.ts";
+import type { Config } from "../../contract/config.ts";
+import type { TraceEvent } from "../../contract/model.ts";
+import { fail } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+import type { IdempotencyMark, Store, TurnStart } from "../../store/store.ts";
+import type { Budgets, TurnAccount } from "../budget/budgets.ts";
+import type { Host } from "../host.ts";
+import type { NewId } from "../ids.ts";
+import type { Models } from "../models.ts";
+import type { ToolRegistry } from "../tools/registry.ts";
+import { TraceRecorder } from "../trace.ts";
+import { Run, type StreamSink } from "./run.ts";
+
+export interface BeginningsDependencies {
+  models: Models;
+  budgets: Budgets;
+  registry: ToolRegistry;
+  host: Host;
+  /** Opened on first use. */
+  store(): Promise<Store>;
+  config(): Config;
+  onTraceEvent(event: TraceEvent): void;
+  newId: NewId;
+  now(): number;
+  log: Log;
+  /** Streams open at a time before more are turned away. */
+  maxStreams: number;
+}
+
+/** What a turn is asked for with. */
+export interface Request {
+  params: ChatParams;
+  mark: IdempotencyMark | undefined;
+  /** Undefined when nobody follows the turn. */
+  openSink: ((streamId: string) => StreamSink) | undefined;
+}
+
+interface Reservation {
+  isCancelled: boolean;
+}
+
+/** The streams that are open. */
+export interface OpenStreams {
+  has(streamId: string): boolean;
+  readonly size: number;
+}
+
+/** Turns until they are acknowledged: everything is settled and stored that they are acknowledged with. */
+export class Beginnings {
+  readonly #deps: BeginningsDependencies;
+  readonly #streams: OpenStreams;
+  /** Streams that are about to be acknowledged. */
+  readonly #reserved = new Map<string, Reservation>();
+
+  constructor(deps: BeginningsDependencies, streams: OpenStreams) {
+    this.#deps = deps;
+    this.#streams = streams;
+  }
+
+  /** A host that has chosen the id itself need not wait for the reply: the turn ends as soon as it has begun. */
+  cancel(streamId: string): void {
+    const reservation = this.#reserved.get(streamId);
+    if (reservation !== undefined) reservation.isCancelled = true;
+  }
+
+  /** Makes the run and gives it to `admit`. `signal` is heard as long as nothing was stored: from then on the messages are in the session. */
+  async begin({ params, mark, openSink }: Request, signal: AbortSignal, admit: (run: Run, isCancelled: boolean) => void): Promise<Run> {
+    const { models, budgets, registry, newId, now, host, config, store, onTraceEvent } = this.#deps;
+    const call = models.resolve(params, { messages: params.messages, tools: params.tools });
+    const useTools = params.useTools ?? [];
+    registry.check(useTools);
+    const streamId = params.streamId ?? newId.stream();
+    const reservation = this.#reserve(streamId);
+    let account: TurnAccount | undefined;
+    try {
+      const session = params.sessionId === undefined ? undefined : await (await store()).getSession(params.sessionId);
+      if (session?.isActive === false) throw fail("session_closed", { sessionId: session.sessionId }, "The session is closed; resume it first");
+      const { model } = call.request;
+      account = await budgets.open({ sessionId: session?.sessionId, budget: params.budget, provider: call.provider, model, prices: config().prices });
+      if (signal.aborted) throw fail("cancelled");
+
+      const recorder = new TraceRecorder(
+        newId.trace(),
+        { sessionId: session?.sessionId, chatId: session?.chatId, userId: session?.userId, modelId: model },
+        now,
+        onTraceEvent,
+      );
+      recorder.event("lifecycle", "turn.start", { provider: call.provider, model: model ?? null, messages: params.messages.length });
+      // A name that the host chose may come again after a restart, so it cannot name the turn for ever.
+      const turnId = params.streamId === undefined ? streamId : newId.stream();
+      const sessionId = session?.sessionId;
+      const kept = session === undefined && mark === undefined ? undefined : await store();
+      await this.#store({ turnId, traceId: recorder.traceId, sessionId, messages: params.messages, trace: recorder.record().trace }, streamId, mark, kept);
+      const run = new Run({
+        streamId,
+        turnId,
+        sessionId,
+        call,
+        useTools,
+        idempotencyKey: mark?.key,
+        recorder,
+        sink: openSink?.(streamId),
+        account,
+        tellsStatus: host.capabilities.status,
+        store: kept,
+        newCallId: newId.call,
+      });
+      account.onExhausted((failure) => run.exhaust(failure));
+      admit(run, reservation.isCancelled);
+      return run;
+    } catch (error) {
+      account?.close();
+      throw error;
+    } finally {
+      this.#reserved.delete(streamId);
+    }
+  }
+
+  /** Keeps a stream id for a turn that is about to begin. */
+  #reserve(streamId: string): Reservation {
+    const { maxStreams } = this.#deps;
+    if (this.#streams.has(streamId) || this.#reserved.has(streamId)) throw streamIsOpen();
+    if (this.#streams.size + this.#reserved.size >= maxStreams) {
+      throw fail("overloaded", { retryAfterMs: 1000 }, `More than ${maxStreams} streams are open`);
+    }
+    const reservation = { isCancelled: false };
+    this.#reserved.set(streamId, reservation);
+    return reservation;
+  }
+
+  /** Resolves when what the turn was given is durable. Of one of which nothing is kept there is only a trace, and nobody waits for that. */
+  async #store(turn: TurnStart, streamId: string, mark: IdempotencyMark | undefined, kept: Store | undefined): Promise<void> {
+    const start = { ...turn, idempotency: mark === undefined ? undefined : { ...mark, streamId } };
+    if (kept !== undefined) return kept.beginTurn(start);
+    const save = async () => (await this.#deps.store()).beginTurn(start);
+    save().catch((error: unknown) => this.#deps.log.warn({ error, streamId }, "the trace of a turn could not be stored"));
+  }
+}
+
+export function streamIsOpen() {
+  return fail("invalid_params", { path: "streamId" }, "A stream with this id is still open");
+}
