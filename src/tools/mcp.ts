@@ -4,8 +4,8 @@ import type { Log } from "../log.ts";
 import { registerSecret } from "../redact.ts";
 import { prefixOf, SHORTEST_CUT } from "./mcp/names.ts";
 import { Server } from "./mcp/server.ts";
-import { atMost } from "./waiting.ts";
 import type { Tool, ToolSource } from "./tool.ts";
+import { atMost } from "./waiting.ts";
 
 export interface McpDeps {
   custody: Custody;

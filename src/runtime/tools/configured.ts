@@ -13,7 +13,7 @@ export interface ConfiguredToolsDependencies {
   log: Log;
 }
 
-/** Keeps the registry in step with the configuration. Calls that run go on with the tool that they began with. */
+/** Keeps the registry in step with the configuration. Calls that run go on with the tool that they began with, except those of MCP servers, which are all started anew when one of them changes. */
 export class ConfiguredTools {
   readonly #registry: ToolRegistry;
   readonly #deps: ConfiguredToolsDependencies;

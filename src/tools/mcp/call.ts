@@ -1,10 +1,10 @@
 import type { CallToolResult } from "@modelcontextprotocol/client";
 import { type ToolCallContext, ToolFailure } from "../tool.ts";
+import { deadline, until } from "../waiting.ts";
 import type { Connection } from "./connection.ts";
 import { callFailure, isSessionOver, isTimeout, isUnreachable } from "./failures.ts";
 import type { Library } from "./remote.ts";
 import { type McpResult, resultOfCall } from "./result.ts";
-import { deadline, until } from "../waiting.ts";
 
 /** Where a call goes: the server that keeps the connection. */
 export interface Callee {

@@ -2,11 +2,11 @@ import type { CallToolResult, Client, Transport } from "@modelcontextprotocol/cl
 import type { McpServer } from "../../contract/config.ts";
 import type { Custody } from "../../custody/custody.ts";
 import { VERSION } from "../../version.ts";
+import { until } from "../waiting.ts";
 import { type ListedTool, listTools } from "./listing.ts";
 import { programOf } from "./program.ts";
 import { type Library, remoteTransport } from "./remote.ts";
 import { McpTransportError, StdioTransport } from "./stdio.ts";
-import { until } from "../waiting.ts";
 import type { Watch } from "./watch.ts";
 
 /** How long a server that let a call pass its deadline may take to show that it is still there. */

@@ -1,7 +1,7 @@
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client";
 import type { McpServer } from "../../contract/config.ts";
-import { MOST_BYTES, McpTransportError, NO_ANSWER } from "./stdio.ts";
 import { atMost } from "../waiting.ts";
+import { MOST_BYTES, McpTransportError, NO_ANSWER } from "./stdio.ts";
 
 /** The client library, which is loaded on first use. */
 export type Library = typeof import("@modelcontextprotocol/client");

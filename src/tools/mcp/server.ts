@@ -3,6 +3,7 @@ import type { McpServer } from "../../contract/config.ts";
 import type { Custody } from "../../custody/custody.ts";
 import type { Log } from "../../log.ts";
 import { type Tool, ToolFailure, type ToolMode } from "../tool.ts";
+import { deadline, until } from "../waiting.ts";
 import { Attempts } from "./attempts.ts";
 import { callOn } from "./call.ts";
 import { Connection } from "./connection.ts";
@@ -11,7 +12,6 @@ import type { ListedTool } from "./listing.ts";
 import { offeredNames } from "./names.ts";
 import type { Library } from "./remote.ts";
 import { McpTransportError } from "./stdio.ts";
-import { deadline, until } from "../waiting.ts";
 import { Watch } from "./watch.ts";
 
 /** Changes of a list that come within this time are read together. Milliseconds. */
