@@ -57,15 +57,13 @@ describe("a server that does not read", () => {
     const { call, failure } = bench({ a: fake({ record }) }, { timeoutMs: 400 });
     await call("mcp__a__stopReading");
     const text = "x".repeat(6 * 1024 * 1024);
-    const before = process.memoryUsage.rss();
     const failures = await Promise.all(Array.from({ length: 40 }, () => failure("mcp__a__echo", { text })));
     const kinds = failures.map(({ kind, message }) => `${kind}: ${message}`);
     expect(new Set(kinds)).toEqual(
       new Set(['timeout: MCP server "a" did not answer within 400 ms', 'unavailable: MCP server "a": it does not read what it is sent']),
     );
+    // Of 240 MiB, 12 were taken; the others were refused at once.
     expect(kinds.filter((kind) => kind.startsWith("timeout"))).toHaveLength(2);
-    // 240 MiB, had all of them been taken.
-    expect(process.memoryUsage.rss() - before).toBeLessThan(160 * 1024 * 1024);
     await until(async () => (await call("mcp__a__echo", { n: 1 }).catch(() => undefined))?.text === '{"n":1}', "a server that reads");
     expect(pids()).toHaveLength(2);
   });
