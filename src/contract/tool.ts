@@ -148,7 +148,11 @@ export const approvalRequest = hostRequest({
       .describe(
         "`allow`: this call; `allow_session`: also later calls of this tool in this session (outside a session: in this turn); `allow_always`: in every session, also after a restart. Of a `destructive` call the last two cover only calls with exactly the same arguments.",
       ),
-    reason: z.string().max(2048).optional().describe("Told to the model when the call is denied."),
+    reason: z
+      .string()
+      .transform((reason) => reason.slice(0, 2048))
+      .optional()
+      .describe("Told to the model when the call is denied; the first 2048 characters."),
   }),
   example: {
     params: {

@@ -1,3 +1,4 @@
+import { createContext, Script } from "node:vm";
 import type { ErrorObject, Options, ValidateFunction } from "ajv";
 import { redactText } from "../redact.ts";
 
@@ -12,14 +13,15 @@ export type ArgumentCheck = (args: Record<string, unknown>) => string | undefine
 export async function compileCheck(schema: Record<string, unknown>): Promise<ArgumentCheck> {
   // An asynchronous schema would answer with a promise, and everything would seem to fit.
   const { $schema, $async: _, ...rest } = schema;
-  if (typeof $schema === "string") return checkWith(await compile(rest, isOldDialect($schema) ? "draft-07" : "2020-12"));
+  const mayTakeLong = SLOW_KEYWORDS.test(JSON.stringify(rest));
+  if (typeof $schema === "string") return checkWith(await compile(rest, isOldDialect($schema) ? "draft-07" : "2020-12"), mayTakeLong);
   try {
-    return checkWith(await compile(rest, "2020-12"));
+    return checkWith(await compile(rest, "2020-12"), mayTakeLong);
   } catch (error) {
     // A list as `items` and the like mean something else since: older servers send them undeclared.
     const older = await compile(rest, "draft-07").catch(() => undefined);
     if (older === undefined) throw error;
-    return checkWith(older);
+    return checkWith(older, mayTakeLong);
   }
 }
 
@@ -61,11 +63,37 @@ function lenientPattern(pattern: string, flags: string): RegExp {
 const MOST_ERRORS = 3;
 const MOST_CHARACTERS = 1000;
 
-function checkWith(validate: ValidateFunction): ArgumentCheck {
+/** With these a few characters of a schema and of arguments can keep a check busy for ever. */
+const SLOW_KEYWORDS = /"(?:pattern|patternProperties|uniqueItems|\$ref|\$dynamicRef|\$recursiveRef)"/;
+/** Longest check, in milliseconds: nothing else is answered while it runs. */
+const LONGEST_CHECK_MS = 250;
+
+function checkWith(validate: ValidateFunction, mayTakeLong: boolean): ArgumentCheck {
+  const run = mayTakeLong ? inLimitedTime(validate) : validate;
   return (args) => {
-    if (validate(args)) return undefined;
+    if (run(args)) return undefined;
     const text = redactText((validate.errors ?? []).slice(0, MOST_ERRORS).map(readable).join("; "));
     return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text;
+  };
+}
+
+/** The same check, given up when it takes too long: Node can interrupt what is called from a script of its own, a regular expression included. */
+function inLimitedTime(validate: ValidateFunction): (args: Record<string, unknown>) => boolean {
+  const place = createContext({ validate, args: undefined as unknown });
+  const script = new Script("validate(args)");
+  return (args) => {
+    place["args"] = args;
+    try {
+      return script.runInContext(place, { timeout: LONGEST_CHECK_MS }) === true;
+    } catch (error) {
+      // An error of the other place is not an instance of the errors of this one.
+      if ((error as { code?: unknown } | undefined)?.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") {
+        throw new Error(`the schema of the tool takes too long to check (more than ${LONGEST_CHECK_MS} ms)`);
+      }
+      throw error;
+    } finally {
+      place["args"] = undefined;
+    }
   };
 }
 

@@ -238,6 +238,15 @@ describe("arguments", () => {
     expect(result).toMatchObject({ success: false, needsFollowup: true });
   });
 
+  it("that keep a pattern of the schema busy for ever are given up", async () => {
+    const pattern = object({ p: { type: "string", pattern: "^(a+)+$" } });
+    const result = await resultOf(ran, pattern, { p: `${"a".repeat(60)}!` });
+    expect(result).toMatchObject({ success: false, kind: "invalid_params", error: expect.stringContaining("takes too long to check") });
+    const many = { type: "object", patternProperties: { "^(a|aa)+$": {} } };
+    expect(await resultOf(ran, many, { [`${"a".repeat(80)}!`]: 1 })).toMatchObject({ success: false });
+    expect(await resultOf(ran, pattern, { p: "aaa" })).toMatchObject({ success: true });
+  });
+
   it("never show a secret", async () => {
     registerSecret("hunter2-hunter2");
     const result = await resultOf(ran, object({}, { additionalProperties: false }), { "hunter2-hunter2": 1 });

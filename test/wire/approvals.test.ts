@@ -148,6 +148,25 @@ describe("an approval", () => {
   });
 });
 
+describe("an answer to approval.request", () => {
+  it("is no leave when the rules were changed to deny while somebody thought about it", async () => {
+    const { sidecar, ran } = await withApprovals(async () => {
+      await sidecar.call("config.set", { policy: { tools: { order_pizza: "deny" } } });
+      return { decision: "allow" };
+    });
+    const denied = await turn(sidecar);
+    expect(denied.content).toContain('policy.tools.order_pizza is \\"deny\\"');
+    expect(ran).toEqual([]);
+  });
+
+  it("may give a long reason, of which the model is told the beginning", async () => {
+    const { sidecar } = await withApprovals(() => ({ decision: "deny", reason: `because ${"x".repeat(5_000)}` }));
+    const { content } = await turn(sidecar);
+    expect(content).toContain("Denied: because xxx");
+    expect(content.length).toBeLessThan(2_300);
+  });
+});
+
 describe("system.initialize", () => {
   it("is optional, can be repeated, and answers with what holds", async () => {
     const sidecar = await startSidecar();

@@ -171,6 +171,8 @@ describe("automatic compaction", () => {
     expect(model.requests.filter(asksForSummary).length).toBeGreaterThan(0);
     for (const request of model.requests) expectWhole(messagesOf(request));
     expect(texts(messagesOf(model.requests.at(-1)!)).join("\n")).toContain("Pages were read.");
+    // What was asked is still there, word for word.
+    for (const request of model.requests.filter((each) => !asksForSummary(each))) expect(texts(messagesOf(request))).toContain("user: read all");
   });
 
   it("that fails leaves the turn as it is", async () => {

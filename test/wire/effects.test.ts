@@ -177,6 +177,22 @@ describe("an idempotencyKey of a turn", () => {
   });
 });
 
+describe("an idempotencyKey in two processes on one database", () => {
+  it("runs the turn in one of them, and the other says that it is running, or what it came to", async () => {
+    const folder = temporaryFolder();
+    const model = await startModel(["once"]);
+    const [one, two] = await Promise.all([start(folder, () => "never"), start(folder, () => "never")]);
+    for (let round = 0; round < 5; round++) {
+      const params = at(model, { idempotencyKey: `k${round}` });
+      const replies = await Promise.all([one, two].map((sidecar) => sidecar.request("agent.chat.complete", params)));
+      const refused = replies.filter(({ error }) => error !== undefined);
+      expect(refused.length).toBeLessThan(2);
+      for (const { error } of refused) expect(error).toMatchObject({ code: -32005, kind: "overloaded" });
+      expect(model.requests).toHaveLength(round + 1);
+    }
+  });
+});
+
 describe("an idempotencyKey of a call", () => {
   it("gives the same result, also after a kill, and runs the tool once", async () => {
     const folder = temporaryFolder();

@@ -146,7 +146,8 @@ export class Account implements TurnAccount, Runner {
     const costUsd = price === undefined ? 0 : roundUsd(costOf(taken, price));
     const tokens = Math.ceil(Math.max(taken.totalTokens, taken.promptTokens + taken.completionTokens));
     if (usage !== undefined) {
-      this.#parts.scale.observe(estimate.promptTokens, usage.promptTokens);
+      // What only the total holds is counted with the prompt: it is nothing that the answer is bounded by.
+      this.#parts.scale.observe(estimate.promptTokens, Math.max(usage.promptTokens, usage.totalTokens - usage.completionTokens));
       this.usage = addUsage(this.usage, usage);
       if (price !== undefined) this.costUsd = roundUsd((this.costUsd ?? 0) + costUsd);
     }

@@ -55,6 +55,9 @@ export class Gate {
     // The answer of somebody who has stopped the turn in the same breath is leave for nothing.
     if (signal.aborted) throw fail("cancelled");
     if (decision === "deny") return { allowed: false, asked: true, reason: reason ?? "the user has denied it" };
+    // The rules may have changed while somebody thought about it.
+    const now = judge(this.#policy(), facts);
+    if (now.decision === "deny") return { allowed: false, asked: true, reason: now.reason };
     if (decision !== "allow") await this.#remember(granted, decision);
     return { allowed: true, asked: true, reason: `the host answered ${decision}` };
   }

@@ -107,7 +107,9 @@ export async function summarize(
     },
     context,
   );
-  return { text: failure === undefined ? answer.text.trim() : "", answer, failure };
+  // A model that wants to call a tool has not summarized, whatever it says beside.
+  const isSummary = failure === undefined && answer.finishReason !== "tool_calls";
+  return { text: isSummary ? answer.text.trim() : "", answer, failure };
 }
 
 /** The messages as text, each bounded, and the oldest left out where all of them are too long. */

@@ -31,6 +31,9 @@ export class Conversation {
   #summary: { text: string; count: number } | undefined;
   /** The system message that the summary has swallowed: what the model was told to be still holds. */
   #system: ChatMessage | undefined;
+  /** What the turn was asked. A summary made in the middle of the turn may swallow it, but the model still sees it word for word. */
+  readonly #question: ChatMessage | undefined;
+  #hasSwallowedQuestion = false;
   #entries: Entry[];
   /** How many of the entries are of turns before. */
   #before: number;
@@ -43,6 +46,7 @@ export class Conversation {
     this.#system = history?.system;
     this.#entries = [...(history?.messages ?? [])];
     this.#before = this.#entries.length;
+    this.#question = given.findLast(({ role }) => role === "user");
     this.add(...given);
   }
 
@@ -54,7 +58,11 @@ export class Conversation {
   /** What the model is sent now. */
   messages(): ChatMessage[] {
     const all = this.#entries.map(({ message }) => message);
-    const before = [...(this.#system === undefined ? [] : [this.#system]), ...(this.#summary === undefined ? [] : [summaryMessage(this.#summary.text)])];
+    const before = [
+      ...(this.#system === undefined ? [] : [this.#system]),
+      ...(this.#summary === undefined ? [] : [summaryMessage(this.#summary.text)]),
+      ...(this.#question !== undefined && this.#hasSwallowedQuestion ? [this.#question] : []),
+    ];
     return conversation([...before, ...all.slice(0, this.#before)], all.slice(this.#before));
   }
 
@@ -98,6 +106,7 @@ export class Conversation {
     const { system, count } = this.head(cut);
     this.#summary = { text, count };
     this.#system = system;
+    this.#hasSwallowedQuestion ||= this.#entries.slice(0, cut).some(({ message }) => message === this.#question);
     this.#before = Math.max(0, this.#before - cut);
     this.#entries = this.#entries.slice(cut);
   }

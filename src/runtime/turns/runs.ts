@@ -151,8 +151,17 @@ export class Runs {
     });
     if (mark === undefined) return begin(signal);
     return this.#keys.join(mark, signal, async (patience) => {
-      const kept = await (await this.#deps.store()).findTurn(mark.key);
-      if (kept === undefined) return begin(patience);
+      const store = await this.#deps.store();
+      let kept = await store.findTurn(mark.key);
+      if (kept === undefined) {
+        try {
+          return await begin(patience);
+        } catch (error) {
+          // Another process was faster by a moment.
+          kept = isTaken(error) ? await store.findTurn(mark.key) : undefined;
+          if (kept === undefined) throw error;
+        }
+      }
       // What has ended is looked up again by whoever asks next.
       queueMicrotask(() => this.#keys.release(mark.key));
       refuseOther(kept.digest, mark.digest);
@@ -283,4 +292,9 @@ export class Runs {
     this.#finished.set(run, made);
     return made;
   }
+}
+
+/** The store has refused the turn, because there is one with its idempotency key. */
+function isTaken(error: unknown): boolean {
+  return error instanceof WireError && error.data?.["field"] === "idempotencyKey";
 }
