@@ -88,7 +88,7 @@ function inLimitedTime(validate: ValidateFunction): (args: Record<string, unknow
     } catch (error) {
       // An error of the other place is not an instance of the errors of this one.
       if ((error as { code?: unknown } | undefined)?.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") {
-        throw new Error(`the schema of the tool takes too long to check (more than ${LONGEST_CHECK_MS} ms)`);
+        throw new Error(`the schema of the tool takes too long to check (more than ${LONGEST_CHECK_MS} ms)`, { cause: error });
       }
       throw error;
     } finally {
