@@ -17,6 +17,11 @@ export function dangerOf(call: Call): string | undefined {
   return byProgram.get(name)?.find(({ when }) => when(call))?.says;
 }
 
+/** Whether anything that the program can do is in the table. */
+export function mayBeDangerous(name: string): boolean {
+  return byProgram.has(name);
+}
+
 const byProgram = new Map<string, Danger[]>();
 for (const danger of Object.values(dangers).flat()) {
   for (const program of danger.programs.split(" ")) byProgram.set(program, [...(byProgram.get(program) ?? []), danger]);

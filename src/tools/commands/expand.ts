@@ -1,5 +1,5 @@
 import { braceWords } from "./braces.ts";
-import { type Budget, type Node, type Part, UNKNOWN, type Word } from "./syntax.ts";
+import { type Budget, FILE, type Node, type Part, UNKNOWN, type Word } from "./syntax.ts";
 
 /** What words may refer to. */
 export interface Values {
@@ -15,9 +15,22 @@ export interface Values {
   process(body: Node, output: boolean): string;
 }
 
+/** What is taken to be empty: nothing, `${x+y}`, or all that may be. */
+export type Empty = "none" | "alternatives" | "all";
+
 /** The arguments that words become: none, one or several each. What cannot be known is a mark inside of them. */
-export function fieldsOf(words: readonly Word[], values: Values): string[] {
-  return words.flatMap((word) => braceWords(word, values.budget).flatMap((each) => split(each, values)));
+export function fieldsOf(words: readonly Word[], values: Values, empty: Empty = "none"): string[] {
+  return words.flatMap((word) => braceWords(word, values.budget).flatMap((each) => split(each, values, empty)));
+}
+
+/** The ways to take words that are worth looking at. */
+export function emptyIn(words: readonly Word[]): Empty[] {
+  const parts = words.flat();
+  const alternatives = parts.some((part) => part.kind === "param" && part.operator.endsWith("+"));
+  return [
+    ...(alternatives ? (["alternatives"] as const) : []),
+    ...(parts.some(({ kind }) => kind === "param" || kind === "command") ? (["all"] as const) : []),
+  ];
 }
 
 /** One word as one text, as in an assignment or a here-document. */
@@ -36,12 +49,14 @@ export function namesIn(words: readonly Word[], into: Set<string> = new Set()): 
   return into;
 }
 
-function split(word: Word, values: Values): string[] {
+function split(word: Word, values: Values, empty: Empty): string[] {
   const fields: string[] = [];
   let current: string | undefined;
   const separators = splitter(values.variable("IFS") ?? " \t\n");
-  for (const part of word) {
-    const pieces = piecesOf(part, values);
+  let nothing = false;
+  for (const [at, part] of word.entries()) {
+    const pieces = emptied(part, word[at + 1], piecesOf(part, values), empty);
+    nothing ||= pieces.length === 0;
     if (part.kind === "text" || part.kind === "process" || part.kind === "arithmetic" || part.quoted) {
       for (const [index, piece] of pieces.entries()) {
         if (index > 0) {
@@ -66,9 +81,18 @@ function split(word: Word, values: Values): string[] {
       }
     }
   }
-  if (current !== undefined) fields.push(current);
+  // `"$@"` without arguments is no word, in spite of the quotes.
+  if (current !== undefined && !(nothing && current === "")) fields.push(current);
   values.budget.spend(fields.length);
   return fields;
+}
+
+/** The pieces of a part, or an empty one where it may be that. In front of these signs it makes up a path or a pair, which is not likely without it. */
+function emptied(part: Part, next: Part | undefined, pieces: readonly string[], empty: Empty): readonly string[] {
+  if (empty === "none" || (part.kind !== "param" && part.kind !== "command")) return pieces;
+  if (part.kind === "param" && part.operator.endsWith("+")) return [""];
+  if (empty !== "all" || (next?.kind === "text" && /^[/:.=@]/.test(next.text))) return pieces;
+  return pieces.every((piece) => piece.replaceAll(UNKNOWN, "").replaceAll(FILE, "").trim() === "") ? [""] : pieces;
 }
 
 /** Blanks separate in any case: an `IFS` that was set under a condition may not be in force. */
@@ -120,7 +144,7 @@ function scalar(name: string, index: string | undefined, values: Values): string
 }
 
 /** What is always the same, or of no interest. */
-const fixed: Record<string, string> = { "#": "1", "?": "0", $: "1", "!": "1" };
+const fixed: Record<string, string> = { "#": "1", "?": "0", $: "12345" };
 
 function indirect(name: string, values: Values): string | undefined {
   const target = values.variable(name);

@@ -22,7 +22,7 @@ const showing = new Set(
 const unread = new Set(
   (
     "echo printf print write-output write-host ls dir stat test [ [[ file basename dirname realpath readlink chmod chown mkdir touch " +
-    "cd pushd ssh-keygen ssh-add ssh man which whereis type-of " +
+    "cd pushd ssh-add ssh man which whereis type-of " +
     "help apropos info tldr command export alias unset : true false rm rmdir find fd git-log say notify-send exit return set read " +
     "local declare readonly typeset eval trap"
   ).split(" "),
@@ -32,7 +32,9 @@ function readBy(call: Call): string[] {
   const { name } = call;
   const args = withoutPattern(call);
   if (unread.has(name)) return name === "find" && args.some((arg) => arg.startsWith("-exec")) ? args.filter((arg) => /^[~/.]/.test(arg)) : [];
-  if (name === "git") return args.includes("commit") || args.includes("tag") || args.includes("add") || args.includes("log") ? [] : args.flatMap(partsOf);
+  if (name === "ssh-keygen") return args.includes("-y") ? [...args] : [];
+  if (name === "git" && args.includes("add")) return [...args];
+  if (name === "git") return args.includes("commit") || args.includes("tag") || args.includes("log") ? [] : args.flatMap(partsOf);
   // The last one is where the copy goes.
   if (name === "cp" || name === "mv" || name === "scp" || name === "rsync" || name === "install") {
     const operands = operandsOf({ ...call, args });
@@ -68,13 +70,15 @@ function writtenBy(call: Call): string[] {
   const { name, args } = call;
   const operands = operandsOf(call);
   const after = (pattern: RegExp) => args.flatMap((arg, at) => (pattern.test(arg) ? [/=(.*)/.exec(arg)?.[1] ?? args[at + 1] ?? ""] : []));
+  const attached = (letter: string) => args.flatMap((arg) => new RegExp(`^-[a-zA-Z]*?${letter}(.+)$`).exec(arg)?.[1] ?? []);
   if (allWritten.has(name)) return name === "chmod" || name === "chown" || name === "chgrp" ? operands.slice(1) : operands;
   if (lastWritten.has(name))
     return [...(operands.length > 1 ? operands.slice(-1) : []), ...after(/^-t$|^--target-directory/), ...(name === "mv" ? operands : [])];
   if (name === "dd") return args.filter((arg) => arg.startsWith("of=")).map((arg) => arg.slice(3));
   if (name === "sed" || name === "perl") return opt("i", "in-place")(call) ? operands.filter((each) => /^[~/.\w]/.test(each)) : [];
-  if (name === "curl") return [...after(/^-[a-zA-Z]*o$|^--output(?:=|$)/), ...(opt("O", "remote-name")(call) ? operands.map(lastOf) : [])];
-  if (name === "wget") return opt("O", "output-document")(call) ? after(/^-[a-zA-Z]*O$|^--output-document(?:=|$)/) : operands.map(lastOf);
+  if (name === "curl") return [...after(/^-[a-zA-Z]*o$|^--output(?:=|$)/), ...attached("o"), ...(opt("O", "remote-name")(call) ? operands.map(lastOf) : [])];
+  if (name === "wget")
+    return opt("O", "output-document")(call) ? [...after(/^-[a-zA-Z]*O$|^--output-document(?:=|$)/), ...attached("O")] : operands.map(lastOf);
   if (name === "tar" || name === "unzip") return after(/^-[a-z]*[Cd]$|^--directory(?:=|$)/);
   if (name === "sort" || name === "gcc" || name === "cc" || name === "openssl") return after(/^-o$|^-out$|^--output(?:=|$)/);
   if (name === "set-content" || name === "add-content" || name === "out-file" || name === "new-item") return operands.slice(0, 1);

@@ -9,6 +9,12 @@ export function outputOf(call: Call, contentOf: (path: string) => string): strin
   if (silent.has(name)) return "";
   if (name === "echo" || name === "print" || name === "write-output" || name === "write-host") return echo(call);
   if (name === "printf") return printf(args);
+  // The names that it is given, and what is in them where they are folders.
+  if (name === "ls" && operandsOf(call).length > 0) return [...operandsOf(call), UNKNOWN].join("\n");
+  if (name === "which")
+    return operandsOf(call)
+      .map((each) => `/usr/bin/${each}\n`)
+      .join("");
   if (reading.has(name)) {
     const files = operandsOf(call).filter((each) => each !== "-");
     return files.length > 0 ? files.map(contentOf).join("\n") : stdin;
@@ -31,7 +37,7 @@ const network = new Set(
   ).split(" "),
 );
 const silent = new Set(
-  "true false : cd pushd popd mkdir touch rm cp mv ln chmod chown sleep wait test [ [[ export set unset alias trap exit return local declare readonly shift".split(
+  "ssh-agent true false : cd pushd popd mkdir touch rm cp mv ln chmod chown sleep wait test [ [[ export set unset alias trap exit return local declare readonly shift".split(
     " ",
   ),
 );

@@ -15,6 +15,7 @@ export function holdsCredentials(path: string, cwd: string | undefined): boolean
   const segments = normal(path, cwd);
   const last = segments?.at(-1) ?? "";
   if (segments === undefined || /\.pub$|^known_hosts|^config$|^authorized_keys/.test(segments.at(-2) === ".ssh" ? last : "")) return false;
+  if (segments[1] === "proc" && segments.length === 4 && last === "environ") return true;
   return credentialFiles.some((place) => endsLike(segments, place)) || credentialFolders.some((place) => inside(segments, place) || endsLike(segments, place));
 }
 
@@ -39,7 +40,7 @@ const startup = listOf(
 );
 
 const credentialFiles = listOf(
-  "id_rsa id_ed25519 id_ecdsa id_dsa id_ed25519_sk .netrc _netrc .pypirc .git-credentials .pgpass .my.cnf .vault-token " +
+  "id_rsa id_ed25519 id_ecdsa id_dsa id_ed25519_sk .netrc _netrc .pypirc .git-credentials .config/git/credentials .pgpass .my.cnf .vault-token " +
     ".cargo/credentials .cargo/credentials.toml .gem/credentials " +
     ".docker/config.json .kube/config .config/gh/hosts.yml .config/rclone/rclone.conf .config/hub .terraform.d/credentials.tfrc.json " +
     "application_default_credentials.json wallet.dat " +
@@ -51,6 +52,7 @@ const credentialFiles = listOf(
   ["/", "etc", "master.passwd"],
   ["/", "etc", "shadow-"],
   ["/", "proc", "self", "environ"],
+  ["/", "proc", "thread-self", "environ"],
   ["login data"],
 ]);
 

@@ -1,8 +1,8 @@
 import { builtin } from "./builtins.ts";
-import { type Call, programOf } from "./call.ts";
+import { type Call, operandsOf, programOf } from "./call.ts";
 import { parseCmd } from "./cmd.ts";
 import { commandsIn, dangerOfCode, literalsOf } from "./code.ts";
-import { dangerOf } from "./dangers.ts";
+import { dangerOf, mayBeDangerous } from "./dangers.ts";
 import { pathsOf, showsContent } from "./files.ts";
 import { type Interpreted, interpreted } from "./interpreters.ts";
 import { outputOf } from "./outputs.ts";
@@ -53,13 +53,16 @@ export class Run extends Walk {
   protected override call(fields: readonly string[], stdin: string, bulk: boolean): string {
     const [word = "", ...args] = fields;
     this.budget.spend(CALL_COST + fields.length * WORD_COST);
-    const name = this.named(word, fields);
+    const name = this.named(word, fields, stdin);
     const call: Call = { name, args: this.clipped(name, args), stdin, bulk };
     const body = this.scope.functions.get(word);
     if (body !== undefined) return this.function(word, body, args, stdin);
     const danger = dangerOf(call);
     if (danger !== undefined) this.report(danger);
     this.files(call);
+    if (setting.has(name)) this.settings(args);
+    const original = this.scope.originalOf(word);
+    if (original !== undefined && original !== name) this.budget.deeper(() => this.call([original, ...args], stdin, bulk));
     const effect = builtin(call, this.scope, (text) => this.text(text, "shell", stdin));
     if (effect !== undefined) return effect;
     const found = interpreted(call);
@@ -71,7 +74,7 @@ export class Run extends Walk {
   }
 
   /** The program's name; one that is made at run time is a danger of its own. */
-  private named(word: string, fields: readonly string[]): string {
+  private named(word: string, fields: readonly string[], stdin: string): string {
     // A shell takes the backslashes out of a path of Windows.
     const written = /^"?[A-Za-z]:\\[^\s"]*/.exec(this.source)?.[0] ?? "";
     const alias = this.scope.aliases.get(word);
@@ -79,8 +82,8 @@ export class Run extends Walk {
     const last = word.split("/").at(-1) ?? "";
     if (word.includes(NETWORK)) this.report(FROM_NETWORK);
     else if (!this.isUnset(word) && (last.includes(UNKNOWN) || (/[*?]|\[./.test(last) && last !== "[["))) this.report(MADE_AT_RUN_TIME, false);
-    // What is not set is nothing, and the next word is the program then.
-    if (word === UNKNOWN && fields.length > 1) this.budget.deeper(() => this.call(fields.slice(1), "", false));
+    // What is not set or prints nothing is nothing, and the next word is the program then.
+    if (word.replaceAll(UNKNOWN, "").replaceAll(FILE, "") === "" && fields.length > 1) this.budget.deeper(() => this.call(fields.slice(1), stdin, false));
     if (alias !== undefined && alias.split(/\s/)[0] !== word) {
       const words = [...alias.split(/\s+/), ...fields.slice(1)].filter((each) => each !== "");
       this.budget.deeper(() => this.call(words, "", false));
@@ -169,7 +172,24 @@ export class Run extends Walk {
     this.findings.push(...this.findings.splice(before).filter(({ certain }) => certain));
   }
 
+  /** `NAME=value` among the arguments of `export` or `env`. */
+  private settings(args: readonly string[]): void {
+    for (const arg of args) {
+      const [, name, value = ""] = /^([A-Za-z_]\w*)=([\s\S]*)$/.exec(arg) ?? [];
+      if (name !== undefined) this.assigned(name, value);
+    }
+  }
+
+  /** A program under another name is the same program. */
+  private copied(call: Call): void {
+    const [from = "", to] = operandsOf(call).slice(-2);
+    if (to === undefined) return;
+    const program = this.scope.originalOf(from) ?? programOf(from);
+    if (mayBeDangerous(program) || /(?:^|\/)s?bin\//.test(from)) this.scope.copy(to, program);
+  }
+
   private files(call: Call): void {
+    if (copying.has(call.name)) this.copied(call);
     const { read, written } = pathsOf(call);
     for (const path of read) this.reads(path);
     if (showsContent(call)) for (const path of read) if (mayHoldCredentials(path)) this.report(READS_SECRETS);
@@ -194,6 +214,8 @@ export class Run extends Walk {
   }
 
   protected override assigned(name: string, value: string): void {
+    if (loadVariables.test(name) && value !== "") this.report("makes programs load code of a file");
+    if (name === "BASH_ENV" || (name === "ENV" && /[/\\]/.test(value))) this.report("makes shells run a file first");
     if (commandVariables.test(name)) this.budget.deeper(() => this.quietly(() => this.text(value, "shell")));
   }
 
@@ -206,6 +228,8 @@ export class Run extends Walk {
 const LONGEST_CODE = 32_768;
 const LONGEST_ARGUMENT = 32_768;
 const shellsOwn = new Set(["echo", "printf", "eval", "read", "set"]);
+const setting = new Set(["export", "declare", "typeset", "local", "readonly", "env"]);
+const copying = new Set(["cp", "ln", "mv", "install", "link"]);
 const CALL_COST = 64;
 const WORD_COST = 8;
 const PATH_COST = 64;
@@ -215,6 +239,9 @@ const FROM_NETWORK = "runs what comes from the network";
 const MADE_AT_RUN_TIME = "runs a program whose name is made at run time";
 const READS_SECRETS = "reads or sends passwords and keys";
 const NET = /^\/dev\/(?:tcp|udp)\//;
+
+/** Variables that name libraries for programs to load. */
+const loadVariables = /^(?:LD_(?:PRELOAD|AUDIT)|DYLD_INSERT_LIBRARIES)$/;
 
 /** Variables whose values other programs run as commands. */
 const commandVariables = new RegExp(

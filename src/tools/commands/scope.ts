@@ -18,6 +18,8 @@ export class Scope {
   readonly aliases = new Map<string, string>();
   /** What was written to files, by path. */
   private readonly files = new Map<string, string>();
+  /** Names that programs were copied, linked or moved to, and the programs. */
+  private readonly copies = new Map<string, string>();
   positional: readonly string[] = [];
   /** Where `cd` has led; undefined where that is not known. */
   cwd: string | undefined;
@@ -57,6 +59,15 @@ export class Scope {
   /** What is in a file, as far as that was written by the same text. */
   contentOf(path: string): string {
     return this.files.get(fileKey(path)) ?? FILE;
+  }
+
+  copy(path: string, program: string): void {
+    this.copies.set(fileKey(path), program);
+  }
+
+  /** The program that a path is a copy of. */
+  originalOf(path: string): string | undefined {
+    return this.copies.get(fileKey(path));
   }
 
   /** A path for what a process substitution gives. */

@@ -1,4 +1,4 @@
-import { fieldsOf, namesIn, textOf, type Values } from "./expand.ts";
+import { emptyIn, fieldsOf, namesIn, textOf, type Values } from "./expand.ts";
 import { Scope } from "./scope.ts";
 import {
   type Assignment,
@@ -28,6 +28,8 @@ export abstract class Walk {
   /** How many of the commands around the current one do not wait for it. */
   protected background = 0;
   private readonly values: Values;
+  /** What the substitutions of the current command print, so that they are gone through once. */
+  private substituted = new Map<Node, string>();
 
   constructor(dialect: Dialect, budget: Budget) {
     this.dialect = dialect;
@@ -38,8 +40,8 @@ export abstract class Walk {
       array: (name) => this.scope.arrays.get(name),
       positional: () => this.scope.positional,
       assign: (name, value) => this.scope.assign(name, value),
-      output: (body) => this.node(body, "").replace(/\n+$/, ""),
-      process: (body, output) => this.scope.pipe(this.node(body, output ? UNKNOWN : "")),
+      output: (body) => this.remembered(body, () => this.node(body, "").replace(/\n+$/, "")),
+      process: (body, output) => this.remembered(body, () => this.scope.pipe(this.node(body, output ? UNKNOWN : ""))),
     };
   }
 
@@ -156,13 +158,36 @@ export abstract class Walk {
   }
 
   private once(simple: Simple, stdin: string): string {
+    const before = this.substituted;
+    this.substituted = new Map();
     const { data, outputs } = this.redirected(simple.redirects, stdin);
     for (const assignment of simple.assignments) this.assign(assignment);
     const fields = fieldsOf(simple.words, this.values);
+    const others = this.withEmpty(simple.words, fields);
+    this.substituted = before;
     this.source = simple.source;
     const printed = fields.length > 0 ? this.call(fields, data, false) : "";
+    for (const other of others) this.call(other, data, false);
     this.printedTo(outputs, printed);
     return printed;
+  }
+
+  /** The same call where what may expand to nothing does: in `${x+y} rm`, `rm` is the program then. */
+  private withEmpty(words: readonly Word[], fields: readonly string[]): string[][] {
+    if (plain.has(fields[0] ?? "")) return [];
+    const seen = new Set([fields.join("\n")]);
+    return emptyIn(words)
+      .map((empty) => fieldsOf(words, this.values, empty))
+      .filter((other) => other.length > 0 && !seen.has(other.join("\n")) && seen.add(other.join("\n")));
+  }
+
+  private remembered(body: Node, work: () => string): string {
+    const { substituted } = this;
+    const known = substituted.get(body);
+    if (known !== undefined) return known;
+    const found = work();
+    substituted.set(body, found);
+    return found;
   }
 
   private assign({ name, append, value, items }: Assignment): void {
@@ -174,6 +199,8 @@ export abstract class Walk {
     }
     const text = textOf(value, this.values);
     this.budget.spend(text.length);
+    // Both values that `${x+y}` may have.
+    if (!append && emptyIn([value]).includes("alternatives")) this.scope.assign(name, fieldsOf([value], this.values, "alternatives").join(" "));
     if (append) this.scope.append(name, text);
     else this.scope.assign(name, text);
     this.assigned(name, text);
@@ -219,6 +246,8 @@ export abstract class Walk {
 }
 
 const NODE_COST = 32;
+/** Commands that run nothing, with or without an argument. */
+const plain = new Set("echo printf test [ [[ : true false cd export local declare typeset readonly read shift return exit set".split(" "));
 /** Times that the body of a loop is looked at, once per value. */
 const MOST_ROUNDS = 16;
 const LONGEST_OUTPUT = 65_536;

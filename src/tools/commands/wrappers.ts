@@ -8,11 +8,15 @@ import { containers, ssh } from "./wrappers/remote.ts";
 export function wrapped(call: Call): Inner[] {
   const special = specials.get(call.name);
   if (special !== undefined) return special(call);
+  if (loader.test(call.name)) return wordsAfter(call, "library-path preload audit argv0 inhibit-rpath", 0);
   const grammar = wrappers.get(call.name);
   if (grammar === undefined) return [];
   const words = afterOptions(call.args, grammar.valued).slice(grammar.skip);
   return words.length > 0 ? [{ kind: "words", words, bulk: call.bulk }] : [];
 }
+
+/** The programs that start others, by the path of those. */
+const loader = /^ld(?:-linux|-musl|\.so|64\.so)/;
 
 interface Grammar {
   valued: ReadonlySet<string>;
@@ -39,8 +43,8 @@ const wrappers = new Map<string, Grammar>(
       ["chroot", "", 1],
       ["taskset", "", 1],
       ["chrt", "T P D", 1],
-      ["setarch", "", 1],
       ["linux32 linux64 i386 x86_64 arch", "", 0],
+      ["ssh-agent", "a t E P O", 0],
       ["unshare", "S G R w setuid setgid root wd map-user map-group propagation", 0],
       ["nsenter", "t S G target setuid setgid", 0],
       ["caffeinate", "t w", 0],
@@ -51,13 +55,11 @@ const wrappers = new Map<string, Grammar>(
       ["numactl", "C N m i p", 0],
       ["systemd-run", "p u E M H G property unit setenv slice uid gid working-directory description on-active on-calendar", 0],
       ["dotenv dotenvx", "e f v c", 0],
-      ["npx bunx pnpx dlx", "p w package workspace", 0],
       ["entr", "", 0],
       ["busybox toybox", "", 0],
       ["start", "", 0],
       ["start-process saps", "verb workingdirectory windowstyle", 0],
       ["call", "", 0],
-      ["coreutils", "", 0],
       ["then else do", "", 0],
     ] as const
   ).flatMap(([names, valued, skip]) => names.split(" ").map((name) => [name, { valued: setOf(valued), skip }] as const)),
@@ -91,6 +93,11 @@ const subcommand =
     return words.length > 0 ? [...texts, { kind: "words", words }] : texts;
   };
 
+const eachOperand: Special = ({ args }) =>
+  args.slice(0, MOST_OPERANDS).flatMap((arg, at) => (arg.startsWith("-") ? [] : [{ kind: "words" as const, words: args.slice(at) }]));
+
+const MOST_OPERANDS = 64;
+
 const joined =
   (valued: string, skip = 0): Special =>
   ({ args }) => [shell(afterOptions(args, setOf(valued)).slice(skip).join(" "))];
@@ -122,6 +129,13 @@ const specialTable: readonly (readonly [string, Special])[] = [
       )(call).map((inner) => (inner.kind === "words" ? shell(inner.words.join(" ")) : inner)),
   ],
   ["screen", ({ args }) => [{ kind: "words", words: afterOptions(args, setOf("S t c e h p s T")) }]],
+  // Which operands are its own is not known for sure, so each may be the program.
+  ["setarch prlimit bwrap proot", eachOperand],
+  ["hyperfine", ({ args }) => args.map(shell)],
+  ["perf", subcommand("stat record trace", "e o r p t C F c g m a G I D")],
+  ["coreutils", ({ args }) => [{ kind: "words", words: args.map((arg) => arg.replace(/^--coreutils-prog(?:-shebang)?=/, "")) }]],
+  ["cmake", ({ args }) => (args[0] === "-E" ? [{ kind: "words", words: args.slice(1) }] : [])],
+  ["npx bunx pnpx dlx", (call) => [...textAfter(/^(?:-c|--call(?:=([\s\S]*))?)$/)(call), ...wordsAfter(call, "p c w package workspace call", 0)]],
   ["git", git],
   ["awk gawk mawk nawk", awk],
   ["sed gsed", sed],
@@ -130,7 +144,13 @@ const specialTable: readonly (readonly [string, Special])[] = [
   ["rsync", textAfter(/^(?:-e|--rsh(?:=([\s\S]*))?|--rsync-path(?:=([\s\S]*))?)$/)],
   ["make gmake", textAfter(/^(?:--eval(?:=([\s\S]*))?|SHELL=([\s\S]*))$/)],
   ["command", ({ args, bulk }) => (/^-[pvV]*[vV]/.test(args[0] ?? "") ? [] : [{ kind: "words", words: afterOptions(args, new Set()), bulk }])],
-  ["trap", ({ args }) => (args[0] === undefined || args[0].startsWith("-") ? [] : [shell(args[0])])],
+  [
+    "trap",
+    ({ args }) => {
+      const [text = ""] = args[0] === "--" ? args.slice(1) : args;
+      return text === "" || text.startsWith("-") ? [] : [shell(text)];
+    },
+  ],
   ["alias", ({ args }) => args.flatMap((arg) => (arg.includes("=") ? [shell(arg.slice(arg.indexOf("=") + 1))] : []))],
   ["if for foreach forfiles", (call) => conditional(call)],
   ["crontab at batch", ({ stdin }) => [shell(stdin.replace(/^(?:[\d*/,-]+\s+){5}/gm, ""))]],

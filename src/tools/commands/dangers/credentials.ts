@@ -21,5 +21,11 @@ export const credentials: readonly Danger[] = [
   },
   { says: "reads or shows passwords and keys", programs: "vault", when: any(sub("kv get"), sub("read"), sub("token create")) },
   { says: "reads or shows passwords and keys", programs: "cmdkey vaultcmd mimikatz", when: always },
+  {
+    says: "reads or shows passwords and keys",
+    programs: "curl wget http https xh iwr irm invoke-webrequest invoke-restmethod",
+    // Where clouds give a machine its credentials.
+    when: arg(/(?:^|[/@])(?:169\.254\.169\.254|169\.254\.170\.2|\[?fd00:ec2::254\]?|metadata\.google\.internal)(?=[:/?#]|$)/i),
+  },
   { says: "reads or shows passwords and keys", programs: "npm", when: sub("token") },
 ];

@@ -14,13 +14,16 @@ export const deletes: readonly Danger[] = [
   },
   { says: "deletes what is not at the source", programs: "rclone", when: sub("sync|delete|purge|move|rmdirs|cleanup") },
   { says: "destroys the content of files for good", programs: "shred srm wipe scrub sdelete", when: always },
-  { says: "empties files", programs: "truncate", when: any(opt("s", "size"), arg(/^-s/)) },
+  { says: "empties files", programs: "truncate", when: ({ args }) => args.some((each, at) => emptying.test(`${args[at - 1] ?? ""} ${each}`)) },
   { says: "moves files to where they are lost", programs: "mv move", when: any(arg(/^\/+dev\/+null$/), (call) => everythingMoved(call)) },
   { says: "deletes folders with everything in them", programs: "rmdir rd del erase ri remove-item rm", when: any(slash("s"), param("recurse")) },
   { says: "deletes folders with everything in them", programs: "clear-recyclebin clear-disk", when: always },
   { says: "makes a folder the copy of another, deleting the rest", programs: "robocopy", when: any(slash("mir"), slash("purge"), slash("move")) },
   { says: "destroys what was deleted before", programs: "cipher", when: slash("w") },
 ];
+
+/** A size of nothing, below the one there is, or one that is not known. */
+const emptying = /(?:^| )(?:-[a-z]*s[ =]?|--s[a-z]*[ =])(?:0+[a-z]*$|[-</%]|\0)/i;
 
 function everythingMoved(call: Call): boolean {
   return operandsOf(call)

@@ -1,4 +1,4 @@
-import { all, always, any, not, operand, opt, sub } from "../call.ts";
+import { all, always, any, arg, not, operand, opt, sub } from "../call.ts";
 import type { Danger } from "./danger.ts";
 
 const force = opt("f", "force", "force-with-lease", "force-if-includes");
@@ -7,12 +7,32 @@ export const history: readonly Danger[] = [
   {
     says: "overwrites or deletes what others have in a repository",
     programs: "git",
-    when: sub("push", any(force, opt("d", "mirror", "delete", "prune"), operand(/^[+:]./))),
+    when: sub("push|send-pack", any(force, opt("d", "mirror", "delete", "prune"), operand(/^[+:]./))),
   },
   {
     says: "throws away changes that are not committed",
     programs: "git",
-    when: any(sub("reset", opt("", "hard", "merge", "keep")), sub("clean", all(opt("fxX", "force"), not(opt("n", "dry-run"))))),
+    when: any(
+      sub("reset", opt("", "hard", "merge", "keep")),
+      sub("clean", all(opt("fxX", "force"), not(opt("n", "dry-run")))),
+      sub("read-tree", opt("u", "reset")),
+    ),
+  },
+  {
+    says: "throws away changes that are not committed",
+    programs: "git",
+    when: all(sub("clean", not(opt("n", "dry-run"))), arg(/^clean\.requireforce=(?:false|no|off|0|)$/i)),
+  },
+  {
+    says: "throws away changes that are not committed",
+    programs: "git",
+    // Paths after `--`, or after a revision.
+    when: sub("checkout", ({ args }) => args.indexOf("--") >= 0 && args.indexOf("--") < args.length - 1),
+  },
+  {
+    says: "rewrites the history of a repository",
+    programs: "git",
+    when: sub("commit", opt("", "amend")),
   },
   {
     says: "throws away changes that are not committed",

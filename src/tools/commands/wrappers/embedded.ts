@@ -14,18 +14,20 @@ export const git: Special = ({ args }) => {
   });
   const at = args.findIndex((arg) => arg === "foreach" || arg === "run");
   const nested = at > 0 && /^(?:submodule|bisect)$/.test(args[at - 1] ?? "") ? args.slice(at + 1).filter((arg) => arg !== "--recursive") : [];
-  const executed = textAfter(/^(?:-x|--exec(?:=([\s\S]*))?|--upload-pack(?:=([\s\S]*))?|--receive-pack(?:=([\s\S]*))?)$/)({
-    name: "git",
-    args,
-    stdin: "",
-    bulk: false,
-  });
-  return [
-    ...texts.map(shell),
-    ...(nested.length > 0 ? [shell(nested.join(" "))] : []),
-    ...(args.includes("rebase") || args.some((arg) => /-pack/.test(arg)) ? executed : []),
-  ];
+  const options = executing.find(([command]) => args.some((arg) => command.test(arg)))?.[1];
+  const executed = options === undefined ? [] : textAfter(options)({ name: "git", args, stdin: "", bulk: false });
+  const transports = args.flatMap((arg) => /^ext::([\s\S]*)/.exec(arg)?.[1]?.replace(/%(.)/g, "\\$1") ?? []);
+  return [...texts.map(shell), ...(nested.length > 0 ? [shell(nested.join(" "))] : []), ...transports.map(shell), ...executed];
 };
+
+/** Subcommands with options whose values are commands. */
+const executing: readonly (readonly [RegExp, RegExp])[] = [
+  [/^grep$/, /^(?:-O|--open-files-in-pager=)([\s\S]+)$/],
+  [/^difftool$/, /^(?:-x|--extcmd(?:=([\s\S]*))?|-x([\s\S]+))$/],
+  [/^clone$/, /^(?:-u|--upload-pack(?:=([\s\S]*))?)$/],
+  [/^rebase$/, /^(?:-x|--exec(?:=([\s\S]*))?)$/],
+  [/-pack|^(?:fetch|pull|push|ls-remote|archive)$/, /^--(?:upload-pack|receive-pack|exec)(?:=([\s\S]*))?$/],
+];
 
 /** Of git, without the dots around a name of the user's: `diff.*.command`. */
 const commandSettings = new RegExp(
@@ -44,6 +46,8 @@ export const awk: Special = ({ args }) =>
     const texts = [
       ...arg.matchAll(/\bsystem\s*\(\s*"((?:[^"\\]|\\[\s\S])*)"/g),
       ...arg.matchAll(/\|&?\s*(?:getline\b)?\s*"((?:[^"\\]|\\[\s\S])*)"/g),
+      // What is printed into a shell.
+      ...(/\|&?\s*"[^"]*sh\b/.test(arg) ? arg.matchAll(/"((?:[^"\\]|\\[\s\S])*)"/g) : []),
       ...arg.matchAll(/"((?:[^"\\]|\\[\s\S])*)"\s*\|\s*getline/g),
     ];
     return texts.map(([, text = ""]) => shell(text.replace(/\\(.)/g, "$1")));
