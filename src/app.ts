@@ -11,7 +11,7 @@ import type { Health } from "./methods/health.ts";
 import { type ProcessControl, systemMethods } from "./methods/system.ts";
 import { toolMethods } from "./methods/tool.ts";
 import { traceMethods } from "./methods/trace.ts";
-import { loadHostTools, loadMcpServers, loadTools, openStore, providers } from "./registry.ts";
+import { hostTool, loadMcpServers, loadTools, openStore, providers } from "./registry.ts";
 import type { Call } from "./rpc/request.ts";
 import { Budgets } from "./runtime/budget/budgets.ts";
 import { PromptScales } from "./runtime/budget/prompt-scale.ts";
@@ -106,7 +106,7 @@ export async function createApp({ config: settings, env, listener, health, contr
   const answer = createDispatch({
     ...systemMethods(health, config().limits, control, host, custody),
     ...agentMethods({ sessions, runs, compression, budgets }, (streamId) => listener.release(streamId)),
-    ...toolMethods(new ToolCalls({ ...base, registry }), new HostTools(registry, host, await loadHostTools()), grants),
+    ...toolMethods(new ToolCalls({ ...base, registry }), new HostTools(registry, host, hostTool), grants),
     ...traceMethods(new Traces(store.open, traces)),
     ...configMethods(settings, () => configured.applied),
   });

@@ -5,7 +5,9 @@ import type { Custody } from "./custody/custody.ts";
 import type { Log } from "./log.ts";
 import type { ProviderEntry } from "./providers/provider.ts";
 import type { Store, StoreOptions } from "./store/store.ts";
-import type { HostToolMaker, Tool, ToolSource } from "./tools/tool.ts";
+import type { Tool, ToolSource } from "./tools/tool.ts";
+
+export { hostTool } from "./tools/host.ts";
 
 export const providers: readonly ProviderEntry[] = [
   {
@@ -62,8 +64,4 @@ export async function loadMcpServers({ config, custody, env, log, now }: ToolPar
   if (Object.keys(config.mcpServers).length === 0) return undefined;
   const { createMcpSources } = await import("./tools/mcp.ts");
   return createMcpSources(config.mcpServers, { custody, env, log, now, onChange, timeoutMs: config.tools.timeoutMs });
-}
-
-export async function loadHostTools(): Promise<HostToolMaker> {
-  return (await import("./tools/host.ts")).hostTool;
 }

@@ -1,6 +1,9 @@
 /** The catalog: every method and notification, by its name on the wire. */
 import type * as z from "zod";
-import * as agent from "./agent.ts";
+import * as budget from "./agent/budgets.ts";
+import * as chat from "./agent/chat.ts";
+import * as session from "./agent/sessions.ts";
+import * as stream from "./agent/streams.ts";
 import * as config from "./config.ts";
 import * as system from "./system.ts";
 import * as tool from "./tool.ts";
@@ -13,20 +16,20 @@ export const methods = {
   "system.children": system.children,
   "system.shutdown": system.shutdown,
   "system.shutdown_now": system.shutdownNow,
-  "agent.session.create": agent.sessionCreate,
-  "agent.session.resume": agent.sessionResume,
-  "agent.session.list": agent.sessionList,
-  "agent.session.get": agent.sessionGet,
-  "agent.session.close": agent.sessionClose,
-  "agent.session.delete": agent.sessionDelete,
-  "agent.session.fork": agent.sessionFork,
-  "agent.session.compress": agent.sessionCompress,
-  "agent.chat.stream": agent.chatStream,
-  "agent.chat.complete": agent.chatComplete,
-  "agent.chat.steer": agent.chatSteer,
-  "agent.chat.cancel": agent.chatCancel,
-  "agent.budget.get": agent.budgetGet,
-  "agent.budget.reset": agent.budgetReset,
+  "agent.session.create": session.create,
+  "agent.session.resume": session.resume,
+  "agent.session.list": session.list,
+  "agent.session.get": session.get,
+  "agent.session.close": session.close,
+  "agent.session.delete": session.remove,
+  "agent.session.fork": session.fork,
+  "agent.session.compress": session.compress,
+  "agent.chat.stream": chat.stream,
+  "agent.chat.complete": chat.complete,
+  "agent.chat.steer": chat.steer,
+  "agent.chat.cancel": chat.cancel,
+  "agent.budget.get": budget.get,
+  "agent.budget.reset": budget.reset,
   "tool.list": tool.list,
   "tool.invoke": tool.invoke,
   "tool.register": tool.register,
@@ -42,10 +45,10 @@ export const methods = {
 export const notifications = {
   "lifecycle.ready": system.ready,
   "lifecycle.shutdown": system.stopped,
-  "stream.chunk": agent.chunk,
-  "stream.done": agent.done,
-  "stream.error": agent.error,
-  "stream.status": agent.status,
+  "stream.chunk": stream.chunk,
+  "stream.done": stream.done,
+  "stream.error": stream.error,
+  "stream.status": stream.status,
   "trace.event": trace.event,
   "$/cancelRequest": system.cancelRequest,
 } as const;

@@ -228,3 +228,9 @@ export const ToolResult = z
 export type ToolResult = z.output<typeof ToolResult>;
 
 export const Cursor = z.string().max(256).describe("Opaque: `nextCursor` of the page before.");
+
+export const IdempotencyKey = z
+  .string()
+  .min(1)
+  .max(256)
+  .describe("Makes a repetition harmless: the same key with the same params gives what the first call came to, also after a crash. Kept for a day.");

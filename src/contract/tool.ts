@@ -1,7 +1,6 @@
 import * as z from "zod";
-import { IdempotencyKey } from "./agent.ts";
 import { hostRequest, method } from "./define.ts";
-import { JsonObject, NoParams, ToolDescriptor, ToolMode, ToolResult } from "./model.ts";
+import { IdempotencyKey, JsonObject, NoParams, ToolDescriptor, ToolMode, ToolResult } from "./model.ts";
 
 export const list = method({
   name: "tool.list",

@@ -1,4 +1,4 @@
-import type { ModelParams } from "../contract/agent.ts";
+import type { ModelParams } from "../contract/agent/model-params.ts";
 import type { Config } from "../contract/config.ts";
 import { defaults } from "../contract/defaults.ts";
 import { fail } from "../errors.ts";

@@ -1,4 +1,4 @@
-import type { ChatParams } from "../../contract/agent.ts";
+import type { ChatParams } from "../../contract/agent/chat.ts";
 import type { Config } from "../../contract/config.ts";
 import type { TraceEvent } from "../../contract/model.ts";
 import { fail } from "../../errors.ts";

@@ -1,4 +1,4 @@
-import type { ChatParams } from "../../contract/agent.ts";
+import type { ChatParams } from "../../contract/agent/chat.ts";
 import { fail } from "../../errors.ts";
 import type { IdempotencyMark, KeptTurn } from "../../store/store.ts";
 import { digestOf } from "../canonical.ts";

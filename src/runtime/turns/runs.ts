@@ -1,4 +1,4 @@
-import type { ChatParams } from "../../contract/agent.ts";
+import type { ChatParams } from "../../contract/agent/chat.ts";
 import type { Result } from "../../contract/index.ts";
 import type { ChatMessage } from "../../contract/model.ts";
 import { fail, type Failure, WireError } from "../../errors.ts";

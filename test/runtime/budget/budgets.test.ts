@@ -59,7 +59,7 @@ describe("a limit", () => {
 
   it("of zero lets nothing begin", async () => {
     for (const limit of ["maxTokens", "maxSteps", "maxCostUsd", "maxWallMs"] as const) {
-      const { open } = await setup({ session: { [limit]: 0 } });
+      const { open } = await setup({ session: { [limit]: 0 } }, { now: () => 0 });
       expect(await call(await open({ sessionId: "s1" }), 1, 1), limit).toMatchObject({ scope: "session", limit, used: 0 });
     }
   });

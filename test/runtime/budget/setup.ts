@@ -38,12 +38,18 @@ const exact: PromptScale = { isKnown: true, least: () => 0, most: (estimate) => 
 /** Budgets over a store of which some methods may be replaced. */
 export async function setup(
   limits: Partial<Limits> = {},
-  { store, log: ownLog = log, scale = exact, ...replaced }: Partial<Store> & { store?: Store; log?: Log; scale?: PromptScale } = {},
+  {
+    store,
+    log: ownLog = log,
+    scale = exact,
+    now = Date.now,
+    ...replaced
+  }: Partial<Store> & { store?: Store; log?: Log; scale?: PromptScale; now?: () => number } = {},
 ): Promise<Setup> {
   const inner = store ?? (await memoryStore(["s1", "s2", "s3", "s4", "s5"]));
   const outer: Store = { ...inner, ...replaced };
   const all = { turn: {}, session: {}, process: {}, ...limits };
-  const budgets = new Budgets({ store: async () => outer, limits: () => all, scaleOf: () => scale, now: Date.now, log: ownLog });
+  const budgets = new Budgets({ store: async () => outer, limits: () => all, scaleOf: () => scale, now, log: ownLog });
   return {
     limits: all,
     budgets,
