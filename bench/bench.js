@@ -10,6 +10,7 @@
  * machine that slows down halfway slows both. Progress goes to stderr, the table to stdout.
  */
 import { existsSync } from "node:fs";
+import { http } from "./figures/http.js";
 import { latency } from "./figures/latency.js";
 import { loop } from "./figures/loop.js";
 import { memory } from "./figures/memory.js";
@@ -22,7 +23,7 @@ import { endAll } from "./peer.js";
 import { bundle } from "./sidecar.js";
 import { table } from "./table.js";
 
-const figures = { startup, pings, relay, latency, memory, sessions, loop };
+const figures = { startup, pings, relay, latency, memory, sessions, loop, http };
 
 process.exitCode = await main(process.argv.slice(2));
 

@@ -14,18 +14,18 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 let databases = 0;
 
 /** Spawns a sidecar with a database file of its own. */
-export function spawnSidecar() {
-  return new Peer([program, "--storage-path", join(folder, `${++databases}.db`)]);
+export function spawnSidecar(flags = []) {
+  return new Peer([program, "--storage-path", join(folder, `${++databases}.db`), ...flags]);
 }
 
-/** A sidecar with a configuration, and a folder for what that needs; `write` gives the text. It is ready. */
-export async function configuredSidecar(write) {
+/** A sidecar with a configuration, and a folder for what that needs; `write` gives the text. It is ready, and `ready` is what it said. */
+export async function configuredSidecar(write, flags = []) {
   const own = join(folder, `config-${++databases}`);
   mkdirSync(own);
   writeFileSync(join(own, "config.yaml"), write(own));
-  const sidecar = new Peer([program, "--storage-path", join(own, "sidecar.db"), "--config", join(own, "config.yaml")]);
-  await sidecar.lines(1);
-  return Object.assign(sidecar, { folder: own });
+  const sidecar = new Peer([program, "--storage-path", join(own, "sidecar.db"), "--config", join(own, "config.yaml"), ...flags]);
+  const [line] = await sidecar.lines(1);
+  return Object.assign(sidecar, { folder: own, ready: JSON.parse(line) });
 }
 
 /** The same, once it has said that it is ready. */

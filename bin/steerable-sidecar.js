@@ -2,8 +2,8 @@
 "use strict";
 
 /**
- * Runs dist/sidecar.js, and dist/app.js once something in it is required, each from a V8 code cache of
- * its own. A cache that is missing, damaged, of another build or refused by V8 is made anew once the
+ * Runs dist/sidecar.js, and the other files of dist/ once something in them is required, each from a V8
+ * code cache of its own. A cache that is missing, damaged, of another build or refused by V8 is made anew once the
  * process has been up for a moment; nothing depends on it.
  *
  * A cache file holds everything twice: what V8 made, a text (the name of the file and those of the chunks
@@ -19,7 +19,9 @@ const dist = path.join(__dirname, "..", "dist");
 /** The length at the end of each copy. */
 const LENGTH_BYTES = 4;
 /** From the first run of a chunk that its cache does not hold until a cache is made. Milliseconds. */
-const SETTLES_MS = { sidecar: 1000, app: 5000 };
+const SETTLES_MS = 5000;
+/** The same for what the start alone needs. */
+const BOOT_SETTLES_MS = 1000;
 /** How long a process is looked at to tell whether it is idle, that is, busy for less than this part of the time. */
 const LOOK_MS = 200;
 const IDLE = 0.2;
@@ -35,7 +37,8 @@ const unsaved = new Set();
 Object.setPrototypeOf(requireChunk, require);
 process.once("exit", saveAll);
 const boot = openBoot();
-let app;
+/** The other files that were opened, by name. */
+const parts = new Map();
 requireChunk("./sidecar.js");
 
 /** What chunks have for `require`: other chunks, each run once, and whatever Node finds. */
@@ -43,7 +46,7 @@ function requireChunk(name) {
   if (!name.startsWith("./")) return require(name);
   const known = modules.get(name);
   if (known !== undefined) return known.exports;
-  const bundle = boot.chunks[name] === undefined ? openApp() : boot;
+  const bundle = boot.chunks[name] === undefined ? openPart(boot.homes[name] ?? "app") : boot;
   const run = bundle.chunks[name];
   if (run === undefined) return require(name);
   const module = { exports: {} };
@@ -67,17 +70,17 @@ function openBoot() {
   }
 }
 
-function openApp() {
-  if (app === undefined) {
-    const opened = open("app");
-    // The two halves know each other by minified names.
-    if (opened.hash !== boot.hash) throw new Error("dist/app.js and dist/sidecar.js are of different builds; run npm run build");
-    app = opened;
-  }
-  return app;
+function openPart(name) {
+  const known = parts.get(name);
+  if (known !== undefined) return known;
+  const opened = open(name);
+  // They know each other by minified names.
+  if (opened.hash !== boot.hash) throw new Error(`dist/${name}.js and dist/sidecar.js are of different builds; run npm run build`);
+  parts.set(name, opened);
+  return opened;
 }
 
-/** A file of dist/, compiled. It is ASCII, and begins with the hash of the build in a comment. */
+/** A file of dist/, compiled: its chunks, and in the first the file of each that is neither there nor in app.js. ASCII, with the hash of the build in a comment in front. */
 function open(name) {
   const file = path.join(dist, `${name}.js`);
   const source = read(file, name);
@@ -85,7 +88,7 @@ function open(name) {
   const cacheName = `${name}-${hash}-${process.version}-${process.platform}-${process.arch}${flagsMark()}.cache`;
   const places = [path.join(dist, cacheName), ownCache(cacheName)].filter((place) => place !== "");
   const { script, size, holds } = compile(source, file, places, cacheName);
-  return { name, file, hash, cacheName, places, script, chunks: script.runInThisContext(), size, holds, ran: [] };
+  return { name, file, hash, cacheName, places, script, ...script.runInThisContext(), size, holds, ran: [] };
 }
 
 function read(file, name) {
@@ -142,10 +145,10 @@ function ran(bundle, name) {
   bundle.ran.push(name);
   if (bundle.holds.has(name) || unsaved.has(bundle)) return;
   unsaved.add(bundle);
-  setTimeout(() => whenIdle(() => save(bundle), MOST_LOOKS), SETTLES_MS[bundle.name]).unref();
+  setTimeout(() => whenIdle(() => save(bundle), MOST_LOOKS), bundle === boot ? BOOT_SETTLES_MS : SETTLES_MS).unref();
 }
 
-/** Making a cache of the app keeps the process from all else for some milliseconds. */
+/** Making a cache of a large file keeps the process from all else for some milliseconds. */
 function whenIdle(act, looks) {
   const before = performance.eventLoopUtilization();
   setTimeout(() => {

@@ -1,3 +1,5 @@
+import { redactText } from "./redact.ts";
+
 /**
  * Every error that may cross the wire, in one table.
  *
@@ -18,9 +20,21 @@ export const errorTable = {
   storage: entry(-32004, "storage", 503, true, "The session store failed"),
   session_not_found: entry(-32004, "invalid_request", 404, false, "No such session"),
   session_closed: entry(-32004, "invalid_request", 409, false, "The session is closed"),
+  not_found: entry(-32004, "invalid_request", 404, false, "There is nothing here"),
+  role_not_found: entry(-32004, "invalid_request", 404, false, "No such role"),
+  agent_not_found: entry(-32004, "invalid_request", 404, false, "No such agent"),
+  rag_not_found: entry(-32004, "invalid_request", 404, false, "No such knowledge base"),
+  not_enabled: entry(-32004, "invalid_request", 404, false, "This is not enabled here"),
   trace_not_found: entry(-32004, "invalid_request", 404, false, "No such trace"),
   stream_not_found: entry(-32004, "invalid_request", 404, false, "No such stream is open"),
+  events_gone: entry(-32004, "invalid_request", 410, false, "These events are no longer kept"),
   turn_not_found: entry(-32004, "invalid_request", 404, false, "No such turn"),
+  unauthorized: entry(-32002, "policy_denied", 401, false, "A valid key is needed"),
+  forbidden: entry(-32002, "policy_denied", 403, false, "The key does not allow this"),
+  too_large: entry(-32600, "invalid_request", 413, false, "The body is too large"),
+  unsupported_media: entry(-32602, "invalid_params", 415, false, "Nothing can be done with content of this type"),
+  rate_limited: entry(-32005, "overloaded", 429, true, "Too many requests; try again later"),
+  too_many_sessions: entry(-32005, "overloaded", 503, true, "Too many sessions are open"),
   turn_failed: entry(-32005, "turn_failed", 502, false, "The turn failed"),
   overloaded: entry(-32005, "overloaded", 503, true, "Too many requests are in flight"),
   shutting_down: entry(-32005, "transport_closed", 503, false, "The sidecar is shutting down"),
@@ -32,7 +46,26 @@ export const errorTable = {
 export type ErrorName = keyof typeof errorTable;
 
 /** Names whose `data.code` is filled in, because several errors share one code and kind. */
-const named = new Set<ErrorName>(["storage", "session_not_found", "session_closed", "trace_not_found", "stream_not_found", "turn_not_found"]);
+const named = new Set<ErrorName>([
+  "storage",
+  "session_not_found",
+  "session_closed",
+  "not_found",
+  "role_not_found",
+  "agent_not_found",
+  "rag_not_found",
+  "not_enabled",
+  "trace_not_found",
+  "stream_not_found",
+  "events_gone",
+  "turn_not_found",
+  "unauthorized",
+  "forbidden",
+  "too_large",
+  "unsupported_media",
+  "rate_limited",
+  "too_many_sessions",
+]);
 
 /** What `error` holds in a response frame. */
 export interface WireErrorObject {
@@ -57,8 +90,10 @@ export class WireError extends Error {
   toWire(): WireErrorObject {
     const { code, kind } = errorTable[this.errorName];
     const data = named.has(this.errorName) ? { code: this.errorName, ...this.data } : this.data;
+    // It may quote what a caller has sent, who may have put a key into the wrong field.
+    const text = redactText(this.message);
     // 1,024 characters is what strict readers of the error object accept.
-    const message = this.message.length > 1024 ? `${this.message.slice(0, 1021)}...` : this.message;
+    const message = text.length > 1024 ? `${text.slice(0, 1021)}...` : text;
     return data === undefined ? { code, message, kind } : { code, message, kind, data };
   }
 }
@@ -96,6 +131,12 @@ export const failureTable = {
 } as const;
 
 export type FailureKind = keyof typeof failureTable;
+
+/** A failed turn as an error, where a status and a code are all that can be told of it. */
+export function errorOfFailure(kind: FailureKind): ErrorName {
+  const isError = kind === "budget_exhausted" || kind === "storage" || kind === "timeout" || kind === "invalid_params" || kind === "internal";
+  return isError ? kind : "turn_failed";
+}
 
 /** Why a turn failed, as a value: providers yield it, they do not throw. */
 export interface Failure {

@@ -10,6 +10,8 @@ import type { Store } from "./store/store.ts";
 /** What there is to end; parts that were never used are undefined. */
 export interface Ending {
   listener: StdioListener;
+  /** Undefined where none is open. */
+  http(): HttpEnding | undefined;
   health: Health;
   log: Log;
   runs(): Runs | undefined;
@@ -17,7 +19,16 @@ export interface Ending {
   budgets(): Budgets | undefined;
   store(): Store | undefined;
   gracePeriodMs(): number;
+  /** How long a signal lets run what runs, where there is an HTTP listener. */
+  patienceMs: number;
   exit(code: number): void;
+}
+
+/** How an HTTP listener ends. */
+export interface HttpEnding {
+  /** Takes no more requests. Resolves when none is running, or after `graceMs`, when the rest was cancelled. */
+  drain(graceMs: number): Promise<void>;
+  closeNow(): void;
 }
 
 /** 0: in order. 3: a turn was still live when the host went away or a signal came. */
@@ -41,12 +52,19 @@ export class Lifecycle {
   /** The first reason to end counts. */
   #cause: { reason: Reason; code: number } | undefined;
   #draining: Promise<void> | undefined;
+  /** Set when the HTTP listener was told to end. */
+  #httpEnd: Promise<void> | undefined;
   #exiting = false;
   /** When the grace period is over; set when the ending begins. */
   #deadline: number | undefined;
 
   constructor(parts: Ending) {
     this.#parts = parts;
+  }
+
+  /** Whether anything has begun to end. */
+  get isEnding(): boolean {
+    return this.#draining !== undefined || this.#exiting || this.#httpEnd !== undefined;
   }
 
   /** `system.shutdown`: turns new requests away, ends streams and requests. Resolves when the process may exit. */
@@ -66,9 +84,13 @@ export class Lifecycle {
     this.#immediately("normal", OK);
   }
 
-  /** A second signal, or one during a drain, does not wait for anything. */
+  /**
+   * With an HTTP listener, what runs is let run to its end first; without one, the end is immediate.
+   * A second signal, or one during a drain, does not wait for anything.
+   */
   signalled(): void {
-    this.#immediately("normal", this.#liveCode());
+    if (this.#parts.http() === undefined || this.isEnding) this.#immediately("normal", this.#liveCode());
+    else void this.#letRunOut();
   }
 
   /** stdin was closed: requests in flight are answered first, streams get their terminal. */
@@ -97,12 +119,34 @@ export class Lifecycle {
     }, PARENT_WATCH_MS).unref();
   }
 
-  async #drain(): Promise<void> {
-    const { listener, health } = this.#parts;
-    const { connection } = listener;
+  /** What was asked for before the signal is answered and ends by itself, for as long as there is patience. */
+  async #letRunOut(): Promise<void> {
+    const { listener, runs, log, patienceMs } = this.#parts;
+    log.info({ patienceMs }, "a signal has come: ending when what runs has ended");
+    this.#turnAway(patienceMs);
+    const ran = async () => {
+      do await Promise.all([this.#httpEnd, runs()?.idle(), listener.connection.idle(SHUTDOWN)]);
+      while ((runs()?.live ?? 0) > 0);
+    };
+    await this.#until(ran(), patienceMs);
+    this.#cause ??= { reason: "normal", code: this.#liveCode() };
+    await this.drain();
+    await this.#finish();
+  }
+
+  /** From here on nothing new begins, by either door. */
+  #turnAway(httpGraceMs: number): void {
+    const { listener, http, health } = this.#parts;
     health.stopping();
-    connection.refuse(fail("shutting_down"), STILL_ANSWERED);
-    connection.interrupt(fail("shutting_down"));
+    listener.connection.refuse(fail("shutting_down"), STILL_ANSWERED);
+    // Turns are ended by us, a moment before the listener gives up on their requests: so it is known whether one was cut off.
+    this.#httpEnd ??= http()?.drain(httpGraceMs + LAST_WORDS_MS);
+  }
+
+  async #drain(): Promise<void> {
+    const { listener } = this.#parts;
+    this.#turnAway(this.#parts.gracePeriodMs());
+    listener.connection.interrupt(fail("shutting_down"));
     // The reply to system.shutdown must not depend on a host that does not read.
     setTimeout(() => this.finish(), this.#parts.gracePeriodMs()).unref();
     await this.#within(this.#allEnded());
@@ -128,10 +172,15 @@ export class Lifecycle {
   async #finish(): Promise<void> {
     if (this.#exiting) return;
     this.#exiting = true;
-    const { listener, store, custody, budgets, exit } = this.#parts;
+    const { listener, http, store, custody, budgets, exit } = this.#parts;
     const { reason, code } = this.#cause ?? { reason: "normal", code: OK };
     listener.deafen();
     this.#settleRest(SHUTDOWN);
+    if (this.#httpEnd !== undefined) {
+      await this.#within(this.#httpEnd);
+      // A request that was on its way may still have begun a turn.
+      this.#settleRest(SHUTDOWN);
+    }
     // Children are ended while the store is closed: neither waits for the other.
     const closeStore = async () => {
       await budgets()?.flush();
@@ -140,28 +189,32 @@ export class Lifecycle {
     await this.#within(Promise.all([closeStore(), custody()?.close()]));
     listener.notify("lifecycle.shutdown", { reason });
     await this.#within(listener.writer.flushed());
+    http()?.closeNow();
     exit(code);
   }
 
   #immediately(reason: Reason, code: number): void {
-    const { listener, health, store, custody, exit } = this.#parts;
+    const { listener, http, store, custody, exit } = this.#parts;
+    const leave = () => {
+      http()?.closeNow();
+      exit(this.#cause?.code ?? code);
+    };
     if (this.#exiting) {
       custody()?.closeNow();
       store()?.closeSync();
-      exit(this.#cause?.code ?? code);
+      leave();
       return;
     }
     this.#exiting = true;
     this.#cause ??= { reason, code };
-    health.stopping();
+    this.#turnAway(0);
     listener.deafen();
     this.#settleRest([]);
     custody()?.closeNow();
     store()?.closeSync();
     listener.notify("lifecycle.shutdown", { reason: this.#cause.reason });
-    const leave = () => exit(this.#cause?.code ?? code);
     setTimeout(leave, LAST_WORDS_MS);
-    void listener.writer.flushed().then(leave);
+    void this.#logged(Promise.all([listener.writer.flushed(), this.#httpEnd])).then(leave);
   }
 
   #liveCode(): number {
@@ -169,16 +222,22 @@ export class Lifecycle {
   }
 
   /** Waits for `promise`, but no longer than until the grace period is over; it counts from the first wait. */
-  async #within(promise: Promise<unknown>): Promise<void> {
+  #within(promise: Promise<unknown>): Promise<void> {
     this.#deadline ??= performance.now() + this.#parts.gracePeriodMs();
-    const leftMs = Math.max(this.#deadline - performance.now(), LAST_WORDS_MS);
+    return this.#until(promise, Math.max(this.#deadline - performance.now(), LAST_WORDS_MS));
+  }
+
+  async #until(promise: Promise<unknown>, mostMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const deadline = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, leftMs);
+      timer = setTimeout(resolve, mostMs);
     });
-    const settled = promise.catch((error: unknown) => this.#parts.log.error({ error }, "something failed during the shutdown"));
-    await Promise.race([settled, deadline]);
+    await Promise.race([this.#logged(promise), deadline]);
     clearTimeout(timer);
+  }
+
+  #logged(promise: Promise<unknown>): Promise<unknown> {
+    return promise.catch((error: unknown) => this.#parts.log.error({ error }, "something failed during the shutdown"));
   }
 }
 

@@ -17,6 +17,8 @@ export interface Log {
   info(fields: LogFields, msg: string): void;
   warn(fields: LogFields, msg: string): void;
   error(fields: LogFields, msg: string): void;
+  /** From now on each record begins with what `read` gives, when it gives something: whose request it belongs to, for example. */
+  setContext(read: () => LogFields | undefined): void;
   /** Resolves when every record so far was handed to `write`; whether somebody reads them is not waited for. */
   flush(): Promise<void>;
 }
@@ -36,6 +38,7 @@ export function createLog({ level: firstLevel, write, now = Date.now }: LogOptio
   let loading: Promise<void> | undefined;
   let waiting: LogRecord[] = [];
   let lost = 0;
+  let context: () => LogFields | undefined = () => undefined;
 
   const load = async (): Promise<void> => {
     const printer = await loadPrinter(write);
@@ -49,7 +52,7 @@ export function createLog({ level: firstLevel, write, now = Date.now }: LogOptio
   const take = (at: LogLevel, fields: LogFields, msg: string): void => {
     if (LOG_LEVELS.indexOf(at) < LOG_LEVELS.indexOf(level)) return;
     // Copied now: the caller may go on to change what it passed.
-    const record = { level: at, time: isoTime(now), fields: presentable(fields, level === "DEBUG"), msg: redactText(msg) };
+    const record = { level: at, time: isoTime(now), fields: presentable({ ...context(), ...fields }, level === "DEBUG"), msg: redactText(msg) };
     if (print !== undefined) {
       print(record);
       return;
@@ -70,6 +73,9 @@ export function createLog({ level: firstLevel, write, now = Date.now }: LogOptio
     },
     setLevel(next) {
       level = next;
+    },
+    setContext(read) {
+      context = read;
     },
     debug: (fields, msg) => take("DEBUG", fields, msg),
     info: (fields, msg) => take("INFO", fields, msg),

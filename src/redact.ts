@@ -50,7 +50,7 @@ export function redact(value: unknown): unknown {
 
 // Whole words only where a word has an innocent use: a token ends a name (`access_token`) or says that it is a value.
 const secretKey =
-  /pass(?:word|wd|phrase)|(?:^|[-_.\s])pwd$|secret|api[-_\s]?key|private[-_\s]?key|access[-_\s]?key|authorization|credential|cookie|token$|token[-_]?value$|(?:access|refresh|auth|api|bearer)[-_]?tokens$/i;
+  /pass(?:word|wd|phrase)|(?:^|[-_.\s])pwd$|secret|api[-_\s]?key|private[-_\s]?key|access[-_\s]?key|authorization|credential|cookie|token$|token[-_]?value$|key[-_]?hash$|(?:access|refresh|auth|api|bearer)[-_]?tokens$/i;
 /** Keys that end in "token" but cap or count something: `maxToken`. */
 const countedKey = /(?:max|min|num|total|per)[-_]?token$/i;
 

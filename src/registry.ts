@@ -5,6 +5,7 @@ import type { Custody } from "./custody/custody.ts";
 import type { Log } from "./log.ts";
 import type { ProviderEntry } from "./providers/provider.ts";
 import type { Store, StoreOptions } from "./store/store.ts";
+import type { AttachmentReader } from "./tools/attachment.ts";
 import type { Tool, ToolSource } from "./tools/tool.ts";
 
 export { hostTool } from "./tools/host.ts";
@@ -28,7 +29,7 @@ export const providers: readonly ProviderEntry[] = [
     load: async () => (await import("./providers/anthropic.ts")).anthropic,
   },
   { name: "echo", aliases: [], needsModel: false, load: async () => (await import("./providers/echo.ts")).echo },
-  { name: "scripted", aliases: [], needsModel: false, load: async () => (await import("./providers/scripted.ts")).scripted },
+  { name: "scripted", aliases: [], adminOptions: ["script"], needsModel: false, load: async () => (await import("./providers/scripted.ts")).scripted },
 ];
 
 /** `:memory:` keeps everything in this process; anything else is a database file. */
@@ -57,6 +58,11 @@ export async function loadTools({ config: { tools }, custody, env, now }: ToolPa
     found.push(...tools.process.map((tool) => processTool(tool, custody, env)));
   }
   return found;
+}
+
+/** What reads the files that go with a turn, by the same rules as the file tools and `fetch_url`, whether these are switched on or not. */
+export async function loadAttachmentReader({ tools: { roots, fetch } }: Config): Promise<AttachmentReader> {
+  return (await import("./tools/builtin/attach/reader.ts")).attachmentReader({ roots, fetch });
 }
 
 /** The MCP servers of the configuration; undefined when there are none. None is started by this. `onChange`: one offers other tools than before. */

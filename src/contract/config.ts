@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { SCOPES } from "./caller.ts";
 import { defaults, LOG_LEVELS, PROTOCOL_VERSION } from "./defaults.ts";
 import { method } from "./define.ts";
 import { Budget, JsonObject, NoParams, ToolMode } from "./model.ts";
@@ -166,6 +167,92 @@ export const Config = z.strictObject({
       windows: z.record(z.string(), positive).default({}).describe("Windows of models in tokens, by name; they go before the built-in ones."),
     })
     .prefault({}),
+  model: z
+    .string()
+    .regex(/^[^:\s]+:\S+$/, "use provider:name")
+    .max(320)
+    .optional()
+    .describe("What turns ask that name no provider, and whose session has none: `provider:name`, as `openai:gpt-4o`."),
+  api: z
+    .strictObject({
+      enabled: z.boolean().default(false).describe("Open the HTTP listener; the flag `--http` does so too."),
+      listen_addr: z.string().min(1).optional().describe("`host:port`, or a port on the loopback. Port 0 takes a free one."),
+      auth: z
+        .strictObject({
+          mode: z
+            .enum(["StaticKeys", "Disabled"])
+            .default("StaticKeys")
+            .describe("`Disabled` lets everybody in. With `StaticKeys` and neither keys nor a token, one is made up for each run."),
+          keys: z
+            .array(
+              z.strictObject({
+                subject: z
+                  .string()
+                  .regex(/^[\w.@:-]{1,128}$/, "use 1 to 128 letters, digits and . _ @ : -")
+                  .describe("Whose key it is. What is made with it belongs to this name."),
+                key_hash: z
+                  .string()
+                  .regex(/^\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[\w+/]+\$[\w+/]+$/, "use what steerable-sidecar hash-key prints")
+                  .describe("As `steerable-sidecar hash-key` prints it."),
+                scopes: z
+                  .array(z.enum([...SCOPES, "*"]))
+                  .min(1)
+                  .describe("`read`, `write`, `admin`; `*` for all."),
+              }),
+            )
+            .max(1000)
+            .default([]),
+        })
+        .prefault({}),
+      public: z
+        .array(z.enum(["status", "metrics"]))
+        .default([])
+        .describe("What needs no key, beside `/health`, `/ready` and the documentation."),
+      allowed_hosts: z
+        .array(z.string().min(1))
+        .default([])
+        .describe("Names that requests may be addressed to, beside the loopback and the address that is listened on."),
+      cors: z
+        .strictObject({
+          allowed_origins: z.array(z.string().min(1)).default([]).describe("Origins of pages that may ask, as `https://app.example`. Empty: none."),
+          allow_credentials: z.boolean().default(false),
+        })
+        .prefault({}),
+      limits: z
+        .strictObject({
+          max_body_bytes: positive
+            .max(512 * 1024 * 1024)
+            .default(defaults.api.max_body_bytes)
+            .describe("Longest body of a request."),
+          max_concurrent_requests: positive
+            .max(100_000)
+            .default(defaults.api.max_concurrent_requests)
+            .describe("Requests at a time; a stream counts until it has ended."),
+          rate_limit_per_minute: z
+            .int()
+            .min(0)
+            .nullable()
+            .default(defaults.api.rate_limit_per_minute)
+            .describe("Requests of one subject, or of one address where there is none, in any minute. `null` and 0: no limit."),
+          dispatch_limit_per_minute: z.int().min(1).optional().describe("The same for `/sessions/{id}/dispatch`; a quarter of it when left out."),
+          max_sessions: positive.max(1_000_000).default(defaults.api.max_sessions).describe("Sessions made by `POST /sessions` that are open at a time."),
+        })
+        .prefault({}),
+      request_timeout_seconds: z
+        .number()
+        .min(0.1)
+        .max(86_400)
+        .default(defaults.api.request_timeout_seconds)
+        .describe("How long one request may take, its stream included."),
+      shutdown_grace_seconds: z
+        .number()
+        .min(0)
+        .max(3600)
+        .default(defaults.api.shutdown_grace_seconds)
+        .describe("How long SIGTERM waits for what runs, where there is a listener."),
+    })
+    .prefault({})
+    .describe("The HTTP listener. Only at start."),
   trace: z
     .strictObject({
       events: z.boolean().default(defaults.trace.events).describe("Send `trace.event` notifications."),
@@ -176,7 +263,7 @@ export const Config = z.strictObject({
 export type Config = z.output<typeof Config>;
 
 /** Keys that are read once, at start. */
-export const startOnlyKeys = ["storagePath", "limits"] as const;
+export const startOnlyKeys = ["storagePath", "limits", "api"] as const;
 
 /** Keys that hold a path or a list of paths: relative to the file when they stand in one, else to the working directory. */
 export const pathKeys = ["storagePath", "tools.roots", "providers.scripted.script"] as const;
@@ -186,6 +273,7 @@ export const cwdKeys = ["tools.process", "mcpServers"] as const;
 
 export const get = method({
   name: "config.get",
+  scope: "admin",
   summary: "The effective configuration: defaults, file, environment, flags and `config.set`, in that order. Secrets are masked.",
   params: NoParams,
   result: JsonObject,
@@ -203,6 +291,7 @@ export const get = method({
 
 export const set = method({
   name: "config.set",
+  scope: "admin",
   summary:
     "Changes part of the configuration for this run. All of it is taken or, when a value is bad, none of it. `null` takes an earlier `config.set` of that key back; a masked secret leaves the secret as it is.",
   params: JsonObject,

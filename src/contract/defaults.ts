@@ -42,5 +42,14 @@ export const defaults = {
   policy: { modes: { read: "allow", safe_write: "allow", destructive: "ask", other: "ask" }, approvalTimeoutMs: 60_000 },
   budgets: { turn: { maxSteps: 50 } },
   compaction: { auto: true, share: 0.8, keepTurns: 2 },
+  api: {
+    listen_addr: "127.0.0.1:8900",
+    max_body_bytes: 1_048_576,
+    max_concurrent_requests: 64,
+    rate_limit_per_minute: 120,
+    max_sessions: 64,
+    request_timeout_seconds: 300,
+    shutdown_grace_seconds: 30,
+  },
   trace: { events: false, keep: 10_000 },
 } as const;

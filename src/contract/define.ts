@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import type { ErrorName } from "../errors.ts";
+import type { Scope } from "./caller.ts";
 
 /** One method: the only place where its shape is written. */
 export interface MethodEntry<P extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType> {
@@ -8,6 +9,10 @@ export interface MethodEntry<P extends z.ZodType = z.ZodType, R extends z.ZodTyp
   summary: string;
   params: P;
   result: R;
+  /** What a caller needs. `host`: only the host that has spawned us may ask for it, because it is about that connection. */
+  scope: Scope | "host";
+  /** What of a caller's own the call is about: to anybody but its owner, and callers with `admin`, it does not exist. */
+  touches?: { [K in "session" | "stream" | "trace"]?: (params: z.output<P>) => string | undefined };
   /** What it can raise beside the errors that any request can meet (see `universalErrors`). */
   errors: readonly ErrorName[];
   /** Calls with the same key run one after the other; calls without one never wait for each other. */

@@ -2,9 +2,11 @@
 import type * as z from "zod";
 import * as budget from "./agent/budgets.ts";
 import * as chat from "./agent/chat.ts";
+import * as model from "./agent/models.ts";
 import * as session from "./agent/sessions.ts";
 import * as stream from "./agent/streams.ts";
 import * as config from "./config.ts";
+import * as container from "./status.ts";
 import * as system from "./system.ts";
 import * as tool from "./tool.ts";
 import * as trace from "./trace.ts";
@@ -12,6 +14,9 @@ import * as trace from "./trace.ts";
 export const methods = {
   "system.ping": system.ping,
   "system.info": system.info,
+  "system.status": container.status,
+  "system.identity": system.identity,
+  "system.readiness": system.readiness,
   "system.initialize": system.initialize,
   "system.children": system.children,
   "system.shutdown": system.shutdown,
@@ -24,10 +29,14 @@ export const methods = {
   "agent.session.delete": session.remove,
   "agent.session.fork": session.fork,
   "agent.session.compress": session.compress,
+  "agent.session.configure": session.configure,
+  "agent.session.empty": session.empty,
   "agent.chat.stream": chat.stream,
   "agent.chat.complete": chat.complete,
   "agent.chat.steer": chat.steer,
   "agent.chat.cancel": chat.cancel,
+  "agent.chat.estimate": chat.estimate,
+  "agent.model.list": model.list,
   "agent.budget.get": budget.get,
   "agent.budget.reset": budget.reset,
   "tool.list": tool.list,

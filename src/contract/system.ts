@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { SCOPES } from "./caller.ts";
 import { PROTOCOL_VERSION } from "./defaults.ts";
 import { method, notification } from "./define.ts";
 import { NoParams } from "./model.ts";
@@ -42,6 +43,7 @@ const healthExample = {
 
 export const ping = method({
   name: "system.ping",
+  scope: "read",
   summary: "Health. Answered whatever else is going on.",
   params: NoParams,
   result: Health,
@@ -51,6 +53,7 @@ export const ping = method({
 
 export const info = method({
   name: "system.info",
+  scope: "read",
   summary: "What this sidecar is, which methods it answers and the limits it keeps.",
   params: NoParams,
   result: z.object({
@@ -80,8 +83,48 @@ export const info = method({
   },
 });
 
+export const identity = method({
+  name: "system.identity",
+  scope: "read",
+  summary: "Whom the sidecar takes the caller for. The host that has started it is `local` and may do everything.",
+  params: NoParams,
+  result: z.object({
+    subject: z.string().describe("What the caller makes belongs to this name."),
+    scopes: z.array(z.enum(SCOPES)).describe("What the caller may do."),
+  }),
+  errors: [],
+  example: { result: { subject: "local", scopes: ["read", "write", "admin"] } },
+});
+
+export const readiness = method({
+  name: "system.readiness",
+  scope: "read",
+  summary:
+    "Whether a turn could begin now: something was just written to the store and made durable, and fewer streams are open than there may be. The store is tried at most once a second and waited for at most 2 seconds.",
+  params: NoParams,
+  result: z.object({
+    ready: z.boolean(),
+    reason: z.string().optional().describe("Why not, in short."),
+    checks: z.object({
+      store: Check,
+      streams: Check,
+      requests: Check.optional().describe("Of the HTTP listener, where there is one."),
+    }),
+  }),
+  errors: [],
+  example: {
+    result: {
+      ready: false,
+      reason: "The store cannot be written (disk_full)",
+      checks: { store: { status: "error", message: "The store cannot be written (disk_full)" }, streams: { status: "ok" } },
+    },
+  },
+});
+export type Readiness = z.output<typeof readiness.result>;
+
 export const initialize = method({
   name: "system.initialize",
+  scope: "host",
   summary:
     "Tells the sidecar who the host is and what it can be sent. Optional: without it nothing is announced, and nothing else depends on it. A second call takes the place of the first.",
   params: z.object({
@@ -114,7 +157,9 @@ export const initialize = method({
 
 export const ChildProcess = z.object({
   pid: z.int().min(1),
-  kind: z.enum(["tool", "mcp", "custodian"]).describe("`custodian`: ends the others should the sidecar be killed."),
+  kind: z
+    .enum(["tool", "mcp", "probe", "custodian"])
+    .describe("`probe`: asked for `system.status`. `custodian`: ends the others should the sidecar be killed."),
   name: z.string().optional().describe("Of the tool or the MCP server."),
   sessionId: z.string().optional().describe("Whose turn it runs for."),
   callId: z.string().optional(),
@@ -126,6 +171,7 @@ export type ChildProcess = z.output<typeof ChildProcess>;
 
 export const children = method({
   name: "system.children",
+  scope: "admin",
   summary: "Every process that the sidecar has started and that is still running.",
   params: NoParams,
   result: z.object({ children: z.array(ChildProcess) }),
@@ -141,6 +187,7 @@ export const children = method({
 
 export const shutdown = method({
   name: "system.shutdown",
+  scope: "admin",
   summary:
     "Ends the process in order: new requests are turned away, streams get their terminal, running requests are cancelled, replies are flushed, this call is answered, `lifecycle.shutdown` is sent and the process exits with 0.",
   params: NoParams,
@@ -151,6 +198,7 @@ export const shutdown = method({
 
 export const shutdownNow = method({
   name: "system.shutdown_now",
+  scope: "admin",
   summary: "Ends the process without waiting for requests in flight. Streams still get their terminal, and what was acknowledged is safe.",
   params: NoParams,
   result: z.null(),
@@ -166,7 +214,18 @@ export const ready = notification({
     version: z.string(),
     protocolVersion: z.literal(PROTOCOL_VERSION),
     pid: z.int(),
-    listenInfo: z.object({ transport: z.literal("stdio") }).describe("Where requests are taken from."),
+    listenInfo: z
+      .object({
+        transport: z.literal("stdio"),
+        http: z
+          .object({
+            url: z.string().describe("`http://127.0.0.1:8900`"),
+            token: z.string().optional().describe("Lets the bearer do everything. Made up for this run, where neither keys nor a token were given."),
+          })
+          .optional()
+          .describe("The HTTP listener, where one is open."),
+      })
+      .describe("Where requests are taken from."),
   }),
   example: { params: { version: "0.1.0", protocolVersion: PROTOCOL_VERSION, pid: 42, listenInfo: { transport: "stdio" } } },
 });

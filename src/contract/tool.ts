@@ -4,6 +4,7 @@ import { IdempotencyKey, JsonObject, NoParams, ToolDescriptor, ToolMode, ToolRes
 
 export const list = method({
   name: "tool.list",
+  scope: "read",
   summary: "The tools that the sidecar can run, as OpenAI function descriptors.",
   params: NoParams,
   result: z.array(ToolDescriptor),
@@ -24,6 +25,7 @@ export const list = method({
 
 export const invoke = method({
   name: "tool.invoke",
+  scope: "write",
   summary:
     "Runs a tool. A tool that is unknown, is given arguments that do not fit its schema, or fails, is a result with `success` false. A destructive call without `consentGranted`, or one that the policy denies, is refused with -32002 and `data {tool, mode, reason}`. (The policy's `ask` is for calls of models: here the host has asked itself.)",
   params: z.object({
@@ -46,6 +48,7 @@ export const invoke = method({
 
 export const register = method({
   name: "tool.register",
+  scope: "host",
   summary:
     "Offers tools of the host to the sidecar: they are listed and used like its own, and run by a request `tool.invoke` from the sidecar to the host. A tool of that name that was registered before is replaced; a name of another tool is refused. Registered tools last as long as the process.",
   params: z.object({
@@ -71,6 +74,7 @@ export const register = method({
 
 export const unregister = method({
   name: "tool.unregister",
+  scope: "host",
   summary: "Takes tools of the host back. Calls that are running go on.",
   params: z
     .object({ names: z.array(z.string()).optional().describe("All of them when left out; names that were not registered are passed over.") })
@@ -90,6 +94,7 @@ export type Grant = z.output<typeof Grant>;
 
 export const grants = method({
   name: "tool.grants",
+  scope: "admin",
   summary: "What was allowed for good: the `allow_always` answers to `approval.request`. They outlive the process.",
   params: NoParams,
   result: z.array(Grant),
@@ -99,6 +104,7 @@ export const grants = method({
 
 export const revoke = method({
   name: "tool.revoke",
+  scope: "admin",
   summary: "Takes back what was allowed with `allow_always` or `allow_session`: of one tool, or all of it.",
   params: z
     .object({ tool: z.string().optional().describe("All of them when left out.") })

@@ -30,6 +30,7 @@ const eventExample: z.input<typeof TraceEvent> = {
 
 export const fetch = method({
   name: "trace.fetch",
+  scope: "read",
   summary: "A trace with its spans and events, also while it is running.",
   params: z.object({ traceId: Id.describe("From the end of a stream, or from the `data` of a tool's result.") }),
   result: z.object({
@@ -37,6 +38,7 @@ export const fetch = method({
     spans: z.array(TraceSpan).describe("In the order in which they began."),
     events: z.array(TraceEvent).describe("In the order of `sequence`."),
   }),
+  touches: { trace: ({ traceId }) => traceId },
   errors: ["trace_not_found", "storage"],
   example: {
     params: { traceId: "tr_9b1deb4d3b" },
@@ -62,6 +64,7 @@ export const fetch = method({
 
 export const list = method({
   name: "trace.list",
+  scope: "read",
   summary: "Traces, the newest first, page by page.",
   params: z
     .object({

@@ -11,7 +11,7 @@ export interface Program {
   /** The whole environment of the child; the marks of the custody are added to it. */
   env: Readonly<Record<string, string>>;
   /** How `system.children` lists it. */
-  kind: "tool" | "mcp";
+  kind: "tool" | "mcp" | "probe";
   name: string;
   callId?: string | undefined;
   sessionId?: string | undefined;

@@ -1,3 +1,7 @@
+import { defaults } from "../contract/defaults.ts";
+import { rawRoutes, routes } from "../contract/http/index.ts";
+import { VERSION } from "../version.ts";
+import { openApiDocument } from "./openapi.ts";
 import { protocolDocument } from "./protocol.ts";
 import { configSchema, schemaBundle } from "./schema.ts";
 
@@ -10,8 +14,12 @@ export function generatedFiles(chapters: readonly string[]): Map<string, string>
     ["protocol.md", protocolDocument(chapters)],
     ["schema/steerable-sidecar.schema.json", jsonFile(schemaBundle())],
     ["schema/config.schema.json", jsonFile(configSchema())],
+    ["schema/openapi.json", jsonFile(openApiDocument({ routes, rawRoutes: Object.values(rawRoutes), version: VERSION, serverUrl }))],
   ]);
 }
+
+/** Where the listener is, unless it is told otherwise. */
+const serverUrl = `http://${defaults.api.listen_addr}`;
 
 function jsonFile(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;

@@ -1,11 +1,16 @@
 import * as z from "zod";
+import { type Caller, HOST, type Scope } from "../contract/caller.ts";
+import type { MethodEntry } from "../contract/define.ts";
 import { type MethodName, methods, type Params, type Result } from "../contract/index.ts";
-import { fail } from "../errors.ts";
+import { type ErrorName, fail, WireError } from "../errors.ts";
 import type { Call } from "../rpc/request.ts";
+import type { Access, Touched } from "../runtime/access.ts";
+import type { Door } from "../runtime/door.ts";
 import { KeyedQueue } from "../runtime/queue.ts";
 
 /** What a handler knows of its caller. */
 export interface CallContext extends Pick<Call, "signal" | "afterReply"> {
+  door: Door;
   /** Lets calls with the same key go on, for a handler whose answer takes longer than what has to be in order. */
   letGo(): void;
 }
@@ -16,39 +21,94 @@ export type Handlers = { readonly [M in MethodName]: (params: Params<M>, call: C
 /** Most problems named in one error. */
 const MOST_ISSUES = 8;
 
-/** Turns calls into handler calls: finds the method, validates the params, keeps calls with one key in order. */
-export function createDispatch(handlers: Handlers): (call: Call) => unknown {
+/** Turns calls into handler calls: finds the method, asks whether the caller may, validates the params, keeps calls with one key in order. */
+export function createDispatch(handlers: Handlers, access: Pick<Access, "check">): (call: Call, door: Door) => unknown {
   const queue = new KeyedQueue();
-  const compiled = new Map<string, z.ZodType>();
+  const known = new Map<string, Prepared>();
 
-  return (call) => {
+  return (call, door) => {
     if (!Object.hasOwn(methods, call.method)) throw fail("method_not_found", { method: call.method.slice(0, 256) });
     const name = call.method as MethodName;
-    const entry: (typeof methods)[MethodName] = methods[name];
-    let schema = compiled.get(name);
-    if (schema === undefined) {
-      schema = z.compile(entry.params as z.ZodType);
-      compiled.set(name, schema);
+    let method = known.get(name);
+    if (method === undefined) {
+      method = prepare(name, handlers);
+      known.set(name, method);
     }
-    const parsed = schema.safeParse(call.params);
+    refuseOutOfScope(door.caller, method.scope);
+    const parsed = method.schema.safeParse(call.params);
     if (!parsed.success) throw invalidParams(parsed.error);
-    // The map above pairs each name with its own params, which TypeScript cannot follow through a variable.
-    const handle = handlers[name] as (params: unknown, context: CallContext) => unknown;
-    const keyOf = "concurrency" in entry ? (entry.concurrency?.key as ((params: unknown) => string | undefined) | undefined) : undefined;
-    const key = keyOf?.(parsed.data);
-    return key === undefined ? handle(parsed.data, contextOf(call, nothing)) : inOrder(queue, key, call, (context) => handle(parsed.data, context));
+    const params: unknown = parsed.data;
+    const key = method.keyOf(params);
+    const answer = (letGo: () => void) => {
+      const handle = () => method.handle(params, contextOf(call, door, letGo));
+      const check = access.check(door.caller, method.touchedBy(params));
+      return check === undefined ? handle() : whenAllowed(check, method, call, handle);
+    };
+    // Whose something is may change while a call waits for those before it, so it is looked at when they are done.
+    return key === undefined ? answer(nothing) : inOrder(queue, key, call, answer);
   };
 }
 
-/** Runs `handle` when those before it with the same key are done, or have let go. */
-function inOrder(queue: KeyedQueue, key: string, call: Call, handle: (context: CallContext) => unknown): Promise<unknown> {
+/** A method as it is called: the contract pairs each with its own params, which TypeScript cannot follow through a name. */
+interface Prepared {
+  scope: Scope | "host";
+  schema: z.ZodType;
+  touchedBy(params: unknown): Touched;
+  keyOf(params: unknown): string | undefined;
+  handle(params: unknown, context: CallContext): unknown;
+  /** Whether it answers null, without an error, where this is missing. */
+  passesOver(missing: ErrorName): boolean;
+}
+
+function prepare(name: MethodName, handlers: Handlers): Prepared {
+  const { scope, params, result, errors, touches = {}, concurrency } = methods[name] as unknown as MethodEntry;
+  const answersNull = result.safeParse(null).success;
+  return {
+    scope,
+    schema: z.compile(params),
+    touchedBy: (given) => ({ session: touches.session?.(given), stream: touches.stream?.(given), trace: touches.trace?.(given) }),
+    keyOf: (given) => concurrency?.key(given),
+    handle: handlers[name] as Prepared["handle"],
+    passesOver: (missing) => answersNull && !errors.includes(missing),
+  };
+}
+
+/** Throws `forbidden` where the caller lacks what the method needs. Dispatching asks this as well. */
+export function admit(caller: Caller, name: MethodName): void {
+  refuseOutOfScope(caller, methods[name].scope);
+}
+
+function refuseOutOfScope(caller: Caller, scope: Scope | "host"): void {
+  const mayAsk = scope === "host" ? caller === HOST : caller.scopes.has(scope);
+  if (!mayAsk) throw fail("forbidden", { scope });
+}
+
+/** What is somebody else's is answered like what does not exist. */
+async function whenAllowed(check: Promise<void>, method: Prepared, call: Call, handle: () => unknown): Promise<unknown> {
+  try {
+    await check;
+  } catch (error) {
+    if (error instanceof WireError && isMissing(error.errorName) && method.passesOver(error.errorName)) return null;
+    throw error;
+  }
+  // Whoever cancelled meanwhile was told that it did not happen.
+  if (call.signal.aborted) throw fail("cancelled");
+  return handle();
+}
+
+function isMissing(name: ErrorName): boolean {
+  return name === "session_not_found" || name === "stream_not_found" || name === "trace_not_found";
+}
+
+/** Runs `answer` when those before it with the same key are done, or have let go. */
+function inOrder(queue: KeyedQueue, key: string, call: Call, answer: (letGo: () => void) => unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const turn = () =>
       new Promise<void>((done) => {
         const run = async () => {
           // Whoever cancelled while it waited was told that it did not happen.
           if (call.signal.aborted) throw fail("cancelled");
-          return handle(contextOf(call, done));
+          return answer(done);
         };
         run().then(resolve, reject).finally(done);
       });
@@ -57,11 +117,12 @@ function inOrder(queue: KeyedQueue, key: string, call: Call, handle: (context: C
 }
 
 /** The properties of a call stand on its prototype, so it cannot be spread. */
-function contextOf(call: Call, letGo: () => void): CallContext {
+function contextOf(call: Call, door: Door, letGo: () => void): CallContext {
   return {
     get signal() {
       return call.signal;
     },
+    door,
     afterReply: (run) => call.afterReply(run),
     letGo,
   };

@@ -39,6 +39,10 @@ export class Health {
     this.#stopping = true;
   }
 
+  get isStopping(): boolean {
+    return this.#stopping;
+  }
+
   snapshot(): HealthSnapshot {
     const sources = this.#sources;
     const storage = sources?.storage();

@@ -1,8 +1,11 @@
 import { methods, notifications } from "../contract/index.ts";
+import { SCOPES } from "../contract/caller.ts";
 import { PROTOCOL_VERSION } from "../contract/defaults.ts";
 import type { ConnectionLimits } from "../rpc/connection.ts";
 import type { Custody } from "../custody/custody.ts";
 import type { Host } from "../runtime/host.ts";
+import type { Readiness } from "../runtime/readiness.ts";
+import type { StatusReport } from "../runtime/status.ts";
 import type { Handlers } from "./dispatch.ts";
 import type { Health } from "./health.ts";
 
@@ -24,6 +27,8 @@ export function systemMethods(
   control: ProcessControl,
   host: Host,
   custody: Pick<Custody, "children">,
+  status: Pick<StatusReport, "report">,
+  readiness: Pick<Readiness, "report">,
 ): Pick<Handlers, Family> {
   return {
     "system.ping": () => health.snapshot(),
@@ -38,6 +43,9 @@ export function systemMethods(
       notifications: Object.keys(notifications),
       limits: { frameBytes: limits.frameBytes, depth: limits.depth, inFlight: limits.inFlight, streams: limits.streams, outboundBytes: limits.outboundBytes },
     }),
+    "system.status": (_params, call) => status.report(call.signal),
+    "system.identity": (_params, { door: { caller } }) => ({ subject: caller.subject, scopes: SCOPES.filter((scope) => caller.scopes.has(scope)) }),
+    "system.readiness": () => readiness.report(),
     "system.initialize": (params) => ({
       name: "steerable-sidecar",
       version: health.version,

@@ -8,7 +8,7 @@ type Family = Extract<keyof Handlers, `tool.${string}`>;
 export function toolMethods(tools: ToolCalls, hostTools: HostTools, grants: Grants): Pick<Handlers, Family> {
   return {
     "tool.list": () => tools.list(),
-    "tool.invoke": (params, call) => tools.invoke(params, call.signal),
+    "tool.invoke": (params, call) => tools.invoke(params, call.signal, call.door.caller),
     "tool.register": ({ tools: descriptors }) => ({ registered: hostTools.register(descriptors) }),
     "tool.unregister": ({ names }) => ({ registered: hostTools.unregister(names) }),
     "tool.grants": () => grants.list(),

@@ -6,6 +6,6 @@ type Family = Extract<keyof Handlers, `trace.${string}`>;
 export function traceMethods(traces: Traces): Pick<Handlers, Family> {
   return {
     "trace.fetch": ({ traceId }) => traces.fetch(traceId),
-    "trace.list": (params) => traces.list(params),
+    "trace.list": (params, { door }) => traces.list(params, door.caller),
   };
 }

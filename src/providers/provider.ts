@@ -58,6 +58,8 @@ export interface ProviderEntry {
   defaultBaseUrl?: string;
   /** Where an alias goes by itself when neither call nor configuration say where: to a local server, without the key of the environment. */
   localAliases?: Readonly<Record<string, string>>;
+  /** Names in `providerOptions` that only a caller with `admin` may use, because they reach into this machine. */
+  adminOptions?: readonly string[];
   needsModel: boolean;
   load(): Promise<Provider>;
 }

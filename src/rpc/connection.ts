@@ -71,6 +71,11 @@ export class Connection {
     this.#splitter.push(chunk);
   }
 
+  /** One whole message, a frame or a batch, which may go over several lines. */
+  message(bytes: Buffer): void {
+    this.#line(bytes);
+  }
+
   /** The peer will send nothing more: no request, and no answer to one of ours. */
   end(): void {
     this.#splitter.end();

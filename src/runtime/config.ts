@@ -4,6 +4,7 @@
  * without it until the first request.
  */
 import path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { type Config, cwdKeys, pathKeys, startOnlyKeys } from "../contract/config.ts";
 import { defaults, PROTOCOL_VERSION } from "../contract/defaults.ts";
 import { fail, type WireError } from "../errors.ts";
@@ -149,12 +150,14 @@ export class ConfigService {
   /** The path of a start-only key that the change would give another value. */
   #changeOfFixedKey(change: Layer): readonly string[] | undefined {
     const inForce = { ...this.#current, storagePath: this.#storagePathIfAny() };
+    const shown = this.effective();
+    const isAsItIs = (value: unknown, at: readonly string[]) => [inForce, shown].some((layer) => isDeepStrictEqual(value, valueAt(layer, at)));
     let differing: readonly string[] | undefined;
     for (const key of startOnlyKeys) {
       const value = change[key];
-      if (value !== undefined && !isLayer(value) && value !== null && value !== inForce[key]) return [key];
+      if (value !== undefined && !isLayer(value) && value !== null && !isAsItIs(value, [key])) return [key];
       mapValues(isLayer(value) ? value : {}, (item, at) => {
-        if (item !== null && item !== valueAt(inForce, [key, ...at])) differing ??= [key, ...at];
+        if (item !== null && !isAsItIs(item, [key, ...at])) differing ??= [key, ...at];
         return item;
       });
     }

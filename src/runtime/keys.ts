@@ -1,3 +1,4 @@
+import { type Caller, HOST } from "../contract/caller.ts";
 import { fail, WireError } from "../errors.ts";
 import type { IdempotencyMark } from "../store/store.ts";
 
@@ -8,6 +9,11 @@ interface Shared<T> {
   /** Aborted when nobody waits any more. */
   controller: AbortController;
   waiting: number;
+}
+
+/** A key as it is kept: keys are a subject's own. No subject has a NUL in its name, and those of the host are kept as they are. */
+export function ownKey({ subject }: Caller, key: string): string {
+  return subject === HOST.subject ? key : `${subject}\u0000${key}`;
 }
 
 /** Calls that were made with an idempotency key and have not ended: whoever makes one again joins it. */

@@ -18,14 +18,18 @@ export interface TraceSubject {
 /** Records one turn or tool call as it happens. What goes in is redacted here, and only here. */
 export class TraceRecorder {
   readonly traceId: string;
+  /** The subject that it belongs to. */
+  readonly owner: string;
   readonly #now: () => number;
   readonly #onEvent: (event: TraceEvent) => void;
   readonly #trace: HarnessTrace;
   readonly #spans: TraceSpan[] = [];
   readonly #events: TraceEvent[] = [];
 
-  constructor(traceId: string, subject: TraceSubject, now: () => number, onEvent: (event: TraceEvent) => void) {
+  constructor(ids: { traceId: string; owner: string }, subject: TraceSubject, now: () => number, onEvent: (event: TraceEvent) => void) {
+    const { traceId, owner } = ids;
     this.traceId = traceId;
+    this.owner = owner;
     this.#now = now;
     this.#onEvent = onEvent;
     const startedAtMs = now();
@@ -98,7 +102,7 @@ export class TraceRecorder {
     this.#trace.eventCount = this.#events.length;
     this.#trace.spanCount = this.#spans.length;
     this.#trace.updatedAt = new Date(this.#now()).toISOString();
-    return { trace: { ...this.#trace }, spans: this.#spans.map((span) => ({ ...span })), events: [...this.#events] };
+    return { owner: this.owner, trace: { ...this.#trace }, spans: this.#spans.map((span) => ({ ...span })), events: [...this.#events] };
   }
 }
 
@@ -116,6 +120,10 @@ export class LiveTraces {
 
   remove(recorder: TraceRecorder): void {
     this.#live.delete(recorder.traceId);
+  }
+
+  ownerOf(traceId: string): string | undefined {
+    return this.#live.get(traceId)?.owner;
   }
 
   find(traceId: string): TraceRecord | undefined {

@@ -1,5 +1,7 @@
+import type { Caller } from "../contract/caller.ts";
 import type { Params, Result } from "../contract/index.ts";
 import type { Store } from "../store/store.ts";
+import { shownTo } from "./access.ts";
 import type { LiveTraces } from "./trace.ts";
 
 /** How many traces a page holds when the host does not say. */
@@ -20,8 +22,8 @@ export class Traces {
     return { trace, spans: [...spans], events: [...events] };
   }
 
-  async list(params: Params<"trace.list">): Promise<Result<"trace.list">> {
-    const { items, nextCursor } = await (await this.#store()).listTraces({ ...params, limit: params.limit ?? PAGE });
+  async list(params: Params<"trace.list">, caller: Caller): Promise<Result<"trace.list">> {
+    const { items, nextCursor } = await (await this.#store()).listTraces({ ...params, owner: shownTo(caller), limit: params.limit ?? PAGE });
     return { traces: items, ...(nextCursor === undefined ? {} : { nextCursor }) };
   }
 }

@@ -22,16 +22,24 @@ export async function openMemoryStore({ keepTraces, now }: StoreOptions): Promis
     return run();
   };
   return {
-    upsertSession: (fields) => access(() => sessions.upsert(fields)),
+    upsertSession: (fields, owner) => access(() => sessions.upsert(fields, owner)),
+    ownerOf: (what) => access(() => ("sessionId" in what ? sessions.find(what.sessionId)?.owner : traces.ownerOf(what.traceId))),
     getSession: (sessionId) => access(() => publicSession(sessions.get(sessionId))),
     setActive: (sessionId, isActive) => access(() => sessions.setActive(sessionId, isActive)),
     listSessions: (filter) => access(() => sessions.list(filter)),
+    countSessions: (filter) => access(() => sessions.count(filter)),
+    emptySession: (sessionId) =>
+      access(() => {
+        const session = sessions.get(sessionId);
+        turns.empty(session);
+        return publicSession(session);
+      }),
     deleteSession: (sessionId) => access(() => turns.forget(sessions.delete(sessionId))),
 
     listMessages: (sessionId, page) => access(() => turns.messages(sessionId, page)),
     history: (sessionId, turnId) => access(() => turns.history(sessionId, turnId)),
     saveSummary: (sessionId, summary) => access(() => turns.saveSummary(sessionId, summary)),
-    forkSession: (fork) => access(() => turns.fork(fork)),
+    forkSession: (fork, owner) => access(() => turns.fork(fork, owner)),
 
     beginTurn: (start) => access(() => turns.begin(start)),
     saveStep: (step) => access(() => turns.step(step)),
@@ -64,6 +72,7 @@ export async function openMemoryStore({ keepTraces, now }: StoreOptions): Promis
     getTrace: (traceId) => access(() => traces.get(traceId)),
     listTraces: (filter) => access(() => traces.list(filter)),
 
+    probe: () => access(() => {}),
     health: () => ({ status: "ok", latencyMs: 0 }),
     async close() {
       isClosed = true;

@@ -78,7 +78,7 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
     health = failure === undefined ? { status: "ok", latencyMs: rounded } : { status: "error", message: failure.message, latencyMs: rounded };
   };
   const commits = new Commits({ connection, busyDeadlineMs, observe });
-  const { owners, sessions, turns, turnKeys, messages, histories, calls, spendings, grants, traces } = openTables(connection, options.now);
+  const { owners, sessions, turns, turnKeys, messages, histories, calls, spendings, grants, traces, probe } = openTables(connection, options.now);
 
   const bury = (dead: readonly string[]): void => {
     for (const owner of dead) {
@@ -116,6 +116,7 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
     return commits.write(change);
   };
 
+  let probing: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
   /** The last change: turns of ours that are still running will not go on. */
   const sayGoodbye = (): void => {
@@ -138,13 +139,20 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
   };
 
   return {
-    upsertSession: async (given) => {
+    upsertSession: async (given, owner) => {
       const fields = snapshotFields(given);
-      return commits.write(() => sessions.upsert(fields));
+      return commits.write(() => sessions.upsert(fields, owner));
     },
+    ownerOf: ({ ...what }) => commits.read(() => ("sessionId" in what ? sessions.ownerOf(what.sessionId) : traces.ownerOf(what.traceId))),
     getSession: (sessionId) => commits.read(() => sessions.get(sessionId)),
     setActive: (sessionId, isActive) => commits.write(() => sessions.setActive(sessionId, isActive)),
     listSessions: ({ ...filter }) => commits.read(() => sessions.list(filter)),
+    countSessions: ({ ...filter }) => commits.read(() => sessions.count(filter)),
+    emptySession: (sessionId) =>
+      commits.write(() => {
+        turns.empty(sessions.key(sessionId));
+        return sessions.get(sessionId);
+      }),
     deleteSession: (sessionId) => commits.write(() => sessions.delete(sessionId)),
 
     listMessages: (sessionId, { ...page }) => readTurns(() => messages.page(sessions.key(sessionId), page)),
@@ -153,11 +161,11 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
       const summary = snapshotSummary(given);
       return commits.write(() => histories.saveSummary(sessionId, summary));
     },
-    forkSession: async (given) => {
+    forkSession: async (given, owner) => {
       const fork = snapshotFork(given);
       return commits.write(() => {
         bury(owners.deadWithTurns());
-        return histories.fork(fork);
+        return histories.fork(fork, owner);
       });
     },
 
@@ -210,6 +218,14 @@ async function newStore(connection: Connection, options: StoreOptions, busyDeadl
     getTrace: (traceId) => readTurns(() => traces.get(traceId)),
     listTraces: ({ ...filter }) => readTurns(() => traces.list(filter)),
 
+    probe() {
+      probing ??= commits
+        .write(() => probe.run())
+        .finally(() => {
+          probing = undefined;
+        });
+      return probing;
+    },
     health: () => health,
     close() {
       closing ??= (async () => {

@@ -24,9 +24,18 @@ export interface SessionFields {
   projectId?: string | undefined;
   nextStage?: string | undefined;
   stageData?: Record<string, unknown> | undefined;
+  /** What people call it. */
+  alias?: string | undefined;
+  /** Which model its turns ask where they do not say: see `AgentSession`. */
+  provider?: string | undefined;
+  model?: string | undefined;
+  baseUrl?: string | undefined;
 }
 
 export interface SessionFilter {
+  /** Only what belongs to this subject. */
+  owner?: string | undefined;
+  scenario?: string | undefined;
   userId?: string | undefined;
   chatId?: string | undefined;
   activeOnly?: boolean | undefined;
@@ -45,6 +54,8 @@ export interface IdempotencyMark {
 /** A turn as it is acknowledged: its id is the streamId. */
 export interface TurnStart {
   turnId: string;
+  /** The subject that the trace belongs to; the host itself when left out. */
+  owner?: string | undefined;
   traceId: string;
   /** Absent for turns outside a session: only their trace is kept. */
   sessionId: string | undefined;
@@ -79,6 +90,8 @@ export interface TurnEnding {
   failure?: Failure | undefined;
   /** How often the model was called. */
   steps: number;
+  /** Whether older messages were summarized on the way. */
+  compacted?: boolean | undefined;
 }
 
 /** A turn that was begun with an idempotency key. */
@@ -155,6 +168,8 @@ export interface TurnEnd {
 export type SpendingScope = { kind: "process" } | { kind: "session"; sessionId: string };
 
 export interface TraceRecord {
+  /** The subject that it belongs to; the host itself when left out. */
+  owner?: string | undefined;
   trace: HarnessTrace;
   spans: readonly TraceSpan[];
   events: readonly TraceEvent[];
@@ -166,6 +181,8 @@ export interface Page<T> {
 }
 
 export interface TraceFilter {
+  /** Only what belongs to this subject. */
+  owner?: string | undefined;
   sessionId?: string | undefined;
   status?: HarnessTrace["status"] | undefined;
   limit: number;
@@ -182,8 +199,16 @@ export interface TraceFilter {
  * is one of `disk_full`, `io`, `readonly`, `busy`, `corrupt`, `newer`, `foreign`, `unavailable`, `closed`.
  */
 export interface Store {
-  /** Creates the session, or replaces the fields of the one that exists (all but `createdAt`) and opens it again. */
-  upsertSession(fields: SessionFields): Promise<AgentSession>;
+  /** Creates the session, or replaces the fields of the one that exists (all but `createdAt` and its owner, which stay) and opens it again. `owner`: the host itself when left out. */
+  upsertSession(fields: SessionFields, owner?: string): Promise<AgentSession>;
+  /** The subject that a session, or a trace, belongs to. Undefined when there is none. */
+  ownerOf(what: { sessionId: string } | { traceId: string }): Promise<string | undefined>;
+  countSessions(filter: Pick<SessionFilter, "owner" | "scenario" | "activeOnly">): Promise<number>;
+  /**
+   * Deletes the messages and turns of a session, its summaries with them; the session and what was spent stay. Rejects with
+   * `session_not_found`. Turns that are running go too: what they still bring is not kept.
+   */
+  emptySession(sessionId: string): Promise<AgentSession>;
   getSession(sessionId: string): Promise<AgentSession>;
   setActive(sessionId: string, isActive: boolean): Promise<AgentSession>;
   /** Newest use first. Rejects with `session_not_found` when `after` names none. */
@@ -208,7 +233,7 @@ export interface Store {
    * A new session with copies of the turns of `from` that have ended, up to `throughTurnId` (inclusive), and of its summaries as far as they
    * stand for those. Rejects with `session_not_found`, `turn_not_found`, or `invalid_params` when the new session exists.
    */
-  forkSession(fork: Fork): Promise<AgentSession>;
+  forkSession(fork: Fork, owner?: string): Promise<AgentSession>;
 
   /**
    * Stores the messages of a turn, marks it running, and touches the session. Rejects with
@@ -262,6 +287,8 @@ export interface Store {
   getTrace(traceId: string): Promise<TraceRecord>;
   listTraces(filter: TraceFilter): Promise<Page<HarnessTrace>>;
 
+  /** Resolves when a change has just been made durable; rejects with the reason why none can be. */
+  probe(): Promise<void>;
   /** For `system.ping`: how the last access went. */
   health(): { status: "ok" | "warn" | "error"; message?: string; latencyMs?: number };
   /** Finishes what is queued and closes. Idempotent. Never throws. */

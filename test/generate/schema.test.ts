@@ -45,7 +45,7 @@ describe("the examples of the contract", () => {
 describe("the schema bundle", () => {
   it("refuses what the contract refuses", () => {
     expect(faults("agent.chat.stream.params", { provider: "echo", messages: [] })).not.toEqual([]);
-    expect(faults("agent.chat.stream.params", { messages: [{ role: "user", content: "hi" }] })).not.toEqual([]);
+    expect(faults("agent.chat.stream.params", { provider: "", messages: [{ role: "user", content: "hi" }] })).not.toEqual([]);
     expect(faults("agent.session.list.params", { limit: 0 })).not.toEqual([]);
     expect(faults("agent.session.resume.params", { sessionId: "no spaces" })).not.toEqual([]);
     expect(faults("system.ping.result", { ...methods["system.ping"].example.result, extra: 1 })).not.toEqual([]);

@@ -235,7 +235,7 @@ describe("the environment", () => {
 
   it("reaches every key with a single value", async () => {
     const sample = { string: "http://127.0.0.1:9/x", number: "70000", boolean: "true" };
-    const small = ["gracePeriodSeconds", "attempts", "depth", "parallel", "keepTurns"];
+    const small = ["gracePeriodSeconds", "attempts", "depth", "parallel", "keepTurns", "shutdown_grace_seconds"];
     for (const { path: at, kind, options } of leaves) {
       const key = at.at(-1) ?? "";
       const value = key === "share" ? "0.5" : small.includes(key) ? "4" : kind === "enum" ? (options.at(-1) ?? "") : sample[kind];

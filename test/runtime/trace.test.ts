@@ -7,7 +7,7 @@ function recorder() {
   const events: TraceEvent[] = [];
   return {
     recorder: new TraceRecorder(
-      "tr_1",
+      { traceId: "tr_1", owner: "ann" },
       { sessionId: "s", chatId: undefined },
       () => now++,
       (event) => events.push(event),

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { age, CHAT, damage, Installation, isUntouched, LIST_TOOLS, PING, type Run } from "./installation.ts";
+import { age, CHAT, damage, FILES, Installation, isUntouched, LIST_TOOLS, PING, type Run } from "./installation.ts";
 
 /** Starts long enough ago to be told from new ones. */
 async function withCaches(): Promise<Installation> {
@@ -36,6 +36,22 @@ describe("the code caches", () => {
     expect(installation.caches()).toHaveLength(2);
     expect(isUntouched(installation.cache("sidecar"))).toBe(true);
     expect(isUntouched(installation.cache("app"))).toBe(true);
+  });
+
+  it("of parts that few runs need are made by those runs alone", async () => {
+    const installation = await withCaches();
+    const config = join(installation.folder, "config.yaml");
+    writeFileSync(config, "logLevel: ERROR\nstoragePath: ':memory:'\nmcpServers: { none: { command: /nonexistent } }\n");
+    expect((await installation.run({ calls: [LIST_TOOLS], args: ["--config", config] })).reply(0)).toHaveProperty("result");
+    expect(installation.caches()).toHaveLength(3);
+    const http = ["--storage-path", ":memory:", "--log-level", "ERROR", "--http", "0"];
+    expectAnswered(await installation.run({ calls: [LIST_TOOLS], args: http }));
+    expect(installation.caches()).toHaveLength(4);
+
+    for (const of of FILES) age(installation.cache(of));
+    expectAnswered(await installation.run({ calls: [LIST_TOOLS], args: http }));
+    expectAnswered(await installation.run({ calls: [LIST_TOOLS] }));
+    for (const of of FILES) expect(isUntouched(installation.cache(of)), of).toBe(true);
   });
 
   it("grow when a run uses more of the app than those before it", async () => {

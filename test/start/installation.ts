@@ -20,6 +20,11 @@ export const PING = { method: "system.ping" };
 export const LIST_TOOLS = { method: "tool.list" };
 export const CHAT = { method: "agent.chat.stream", params: { provider: "echo", messages: [{ role: "user", content: "Hello" }] } };
 
+/** The files that the sidecar is made of; each has a cache of its own. */
+export const FILES = ["sidecar", "app", "http", "mcp"] as const;
+export type File = (typeof FILES)[number];
+const isFile = (name: string) => FILES.some((file) => name === `${file}.js`);
+
 export interface RunOptions {
   calls?: { method: string; params?: unknown }[];
   args?: string[];
@@ -27,7 +32,7 @@ export interface RunOptions {
   env?: NodeJS.ProcessEnv;
 }
 
-/** Both programs of the package in a folder of their own, without any code cache; deleted when the test is over. */
+/** The program of the package in a folder of their own, without any code cache; deleted when the test is over. */
 export class Installation {
   readonly folder = mkdtempSync(join(tmpdir(), "sidecar-start-"));
   readonly dist = join(this.folder, "dist");
@@ -40,7 +45,7 @@ export class Installation {
     mkdirSync(this.dist);
     mkdirSync(this.home);
     cpSync(join(root, "bin"), join(this.folder, "bin"), { recursive: true });
-    for (const file of ["sidecar.js", "app.js"]) cpSync(join(root, "dist", file), join(this.dist, file));
+    for (const file of FILES) cpSync(join(root, "dist", `${file}.js`), join(this.dist, `${file}.js`));
     onTestFinished(() => {
       chmodSync(this.dist, 0o700);
       rmSync(this.folder, { recursive: true, force: true });
@@ -72,15 +77,15 @@ export class Installation {
     });
   }
 
-  /** Everything beside the two files in dist: caches, and what should not be there. */
+  /** Everything beside the files in dist: caches, and what should not be there. */
   caches(folder = this.dist): string[] {
     return readdirSync(folder)
-      .filter((name) => !["sidecar.js", "app.js"].includes(name))
+      .filter((name) => !isFile(name))
       .toSorted();
   }
 
-  /** The path of the only cache of one of the two files. */
-  cache(of: "sidecar" | "app", folder = this.dist): string {
+  /** The path of the only cache of one of the files. */
+  cache(of: File, folder = this.dist): string {
     const [name, ...more] = this.caches(folder).filter((each) => each.startsWith(`${of}-`));
     if (name === undefined || more.length > 0) throw new Error(`expected one cache of ${of}, found ${this.caches(folder).join(", ")}`);
     return join(folder, name);

@@ -3,7 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ChatMessage, StoredMessage } from "../../src/contract/model.ts";
 import type { Store, StoreOptions } from "../../src/store/store.ts";
 import { describeAccounts } from "./conformance/accounts.ts";
+import { describeEmptying } from "./conformance/emptying.ts";
 import { describeCalls, describeKeys } from "./conformance/keys.ts";
+import { describeOwners } from "./conformance/owners.ts";
 import { describeSteps } from "./conformance/steps.ts";
 import { describeForks, describeSummaries } from "./conformance/summaries.ts";
 import { ending, START_MS, session, trace, traceRecord, turn, wholeTurn } from "./records.ts";
@@ -44,6 +46,18 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         expect(await store.getSession("s1")).toEqual(created);
       });
 
+      it("keep their name and the model that their turns ask, until they are set without", async () => {
+        const own = { alias: "Plans", provider: "openai", model: "gpt-\u0000\u001a", baseUrl: "http://127.0.0.1:1/v1" };
+        const created = await store.upsertSession(session("s1", own));
+        expect(created).toMatchObject(own);
+        expect(await store.getSession("s1")).toEqual(created);
+        expect(await store.setActive("s1", false)).toMatchObject(own);
+        const updated = await store.upsertSession(session("s1", { alias: "Other", model: "m" }));
+        expect(updated).toMatchObject({ alias: "Other", model: "m" });
+        for (const name of ["provider", "baseUrl"]) expect(Object.keys(updated)).not.toContain(name);
+        expect(await store.listSessions({ limit: 5 })).toEqual([updated]);
+      });
+
       it("that exist are replaced but for their creation time, and are open again", async () => {
         await store.upsertSession(session("s1", { projectId: "p", nextStage: "act", stageData: { n: 1 } }));
         await store.setActive("s1", false);
@@ -81,6 +95,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         await expect(store.history("nope", "t")).rejects.toMatchObject(missing);
         await expect(store.beginTurn(turn("t", "nope"))).rejects.toMatchObject(missing);
         await expect(store.listSessions({ limit: 1, after: "nope" })).rejects.toMatchObject(missing);
+        await expect(store.emptySession("nope")).rejects.toMatchObject(missing);
       });
 
       it("are gone with their messages once deleted; their traces stay", async () => {
@@ -124,11 +139,21 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         expect(await ids({})).toEqual(["s2", "s3", "s1", "s5", "s4"]);
       });
 
+      const everyFilter = [undefined, "ann"].flatMap((owner) =>
+        [undefined, "x"].flatMap((scenario) =>
+          [undefined, "u1"].flatMap((userId) =>
+            [undefined, "c2"].flatMap((chatId) => [undefined, true].map((activeOnly) => ({ owner, scenario, userId, chatId, activeOnly }))),
+          ),
+        ),
+      );
+
       it("of any filter, in pages of any size, is the whole list filtered", async () => {
         const use = fc.record({
           sessionId: fc.constantFrom("a", "b", "c", "d", "e", "f", "g"),
           userId: fc.constantFrom("u1", "u2"),
           chatId: fc.constantFrom("c1", "c2"),
+          scenario: fc.constantFrom("x", "y"),
+          owner: fc.constantFrom("local", "ann"),
           close: fc.boolean(),
           remove: fc.boolean(),
         });
@@ -138,28 +163,29 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
             try {
               const model = new Map<string, (typeof uses)[number]>();
               for (const used of uses) {
-                model.delete(used.sessionId);
-                await tested.upsertSession(session(used.sessionId, { userId: used.userId, chatId: used.chatId }));
-                if (used.close) await tested.setActive(used.sessionId, false);
-                if (used.remove && !used.close) await tested.deleteSession(used.sessionId);
-                else model.set(used.sessionId, used);
+                const { sessionId, userId, chatId, scenario } = used;
+                const owner = model.get(sessionId)?.owner ?? used.owner;
+                model.delete(sessionId);
+                await tested.upsertSession(session(sessionId, { userId, chatId, scenario }), used.owner);
+                if (used.close) await tested.setActive(sessionId, false);
+                if (used.remove && !used.close) await tested.deleteSession(sessionId);
+                else model.set(sessionId, { ...used, owner });
               }
               const newest = [...model.values()].toReversed();
-              for (const userId of [undefined, "u1"]) {
-                for (const chatId of [undefined, "c2"]) {
-                  for (const activeOnly of [undefined, true]) {
-                    const expected = newest.filter(
-                      (used) => (userId ?? used.userId) === used.userId && (chatId ?? used.chatId) === used.chatId && !(activeOnly === true && used.close),
-                    );
-                    const found: string[] = [];
-                    for (let page = await tested.listSessions({ userId, chatId, activeOnly, limit }); page.length > 0 && found.length < 100; ) {
-                      expect(page.length).toBeLessThanOrEqual(limit);
-                      found.push(...page.map((item) => item.sessionId));
-                      page = await tested.listSessions({ userId, chatId, activeOnly, limit, after: page.at(-1)?.sessionId });
-                    }
-                    expect(found).toEqual(expected.map((used) => used.sessionId));
-                  }
+              for (const filter of everyFilter) {
+                const { activeOnly, ...asked } = filter;
+                const isFound = (used: (typeof uses)[number]): boolean =>
+                  Object.entries(asked).every(([column, value]) => (value ?? used[column as keyof typeof asked]) === used[column as keyof typeof asked]);
+                const expected = newest.filter((used) => isFound(used) && !(activeOnly === true && used.close));
+                const found: string[] = [];
+                for (let page = await tested.listSessions({ ...filter, limit }); page.length > 0 && found.length < 100; ) {
+                  expect(page.length).toBeLessThanOrEqual(limit);
+                  found.push(...page.map((item) => item.sessionId));
+                  page = await tested.listSessions({ ...filter, limit, after: page.at(-1)?.sessionId });
                 }
+                expect(found).toEqual(expected.map((used) => used.sessionId));
+                const { owner, scenario, userId, chatId } = asked;
+                if (userId === undefined && chatId === undefined) expect(await tested.countSessions({ owner, scenario, activeOnly })).toBe(expected.length);
               }
             } finally {
               await tested.close();
@@ -511,6 +537,7 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
     describe("traces", () => {
       it("are kept with their spans and events, and replaced when saved again", async () => {
         const record = {
+          owner: "local",
           trace: trace("tr1", { modelId: "m", totalTokens: 3 }),
           spans: [{ spanId: "sp", traceId: "tr1", name: "llm.generate", kind: "llm" as const, startMs: 1, status: "ok" as const, attrs: { n: 1 } }],
           events: [{ traceId: "tr1", kind: "log" as const, name: "e", sequence: 1, timestampMs: 2, payload: { text: "\u0000\ud800" } }],
@@ -566,6 +593,8 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
     describeSummaries(() => store);
     describeForks(() => store);
     describeAccounts(() => store);
+    describeOwners(() => store);
+    describeEmptying(() => store);
 
     describe("order and end", () => {
       it("lets a read see what was asked for before it, awaited or not", async () => {
@@ -574,6 +603,15 @@ export function describeStore(name: string, open: (options: Omit<StoreOptions, "
         const closing = store.setActive("s1", false);
         expect(await store.getSession("s1")).toMatchObject({ isActive: false });
         await Promise.all([...writes, closing]);
+      });
+
+      it("makes a change durable to see whether it can, and only one at a time", async () => {
+        const probes = [store.probe(), store.probe(), store.upsertSession(session("s1")), store.probe()];
+        await Promise.all(probes);
+        await store.probe();
+        expect(await store.listSessions({ limit: 5 })).toHaveLength(1);
+        await store.close();
+        await expect(store.probe()).rejects.toMatchObject({ errorName: "storage", data: { reason: "closed" } });
       });
 
       it("says how the last access went", async () => {

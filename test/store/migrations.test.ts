@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { Connection } from "../../src/store/sqlite/connection.ts";
 import { type Database, loadDriver } from "../../src/store/sqlite/driver.ts";
 import { APPLICATION_ID, migrate, migrations, versionOf } from "../../src/store/sqlite/migrations.ts";
@@ -143,6 +143,64 @@ describe("a file of version 1", { timeout: 30_000 }, () => {
     await expect(store.history("s1", undefined)).rejects.toMatchObject({ errorName: "session_not_found" });
     old.close();
     await store.close();
+  });
+});
+
+describe("a file of version 2", { timeout: 30_000 }, () => {
+  const insertSession = (database: Database, sessionId: string): void => {
+    database
+      .prepare(
+        `INSERT INTO sessions (session_id, user_id, chat_id, current_stage, scenario, is_active, created_at, updated_at, touched)
+         VALUES (?, 'local', 'chat-1', 'plan', 'agent-entry', 1, ?, ?, 1 + (SELECT coalesce(max(touched), 0) FROM sessions))`,
+      )
+      .run(sessionId, START_MS, START_MS);
+  };
+  const insertTrace = (database: Database, traceId: string): void => {
+    const shown = JSON.stringify(trace(traceId, { status: "completed" }));
+    database.prepare("INSERT INTO traces (trace_id, session_id, status, trace, detail) VALUES (?, 's1', 'completed', ?, '[[],[]]')").run(traceId, shown);
+  };
+
+  /** As the program that knew two migrations left it. */
+  function makeOld(path: string): void {
+    const database = rawOpen(path);
+    database.exec(`${migrations.slice(0, 2).join(";")}; PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 2; PRAGMA journal_mode = WAL`);
+    insertSession(database, "s1");
+    insertTrace(database, "tr1");
+    database.close();
+  }
+
+  it("belongs to the host with all that is in it, and is asked for in the new ways", async () => {
+    const path = newPath();
+    makeOld(path);
+    const store = await open(path);
+    onTestFinished(() => store.close());
+    expect(await store.ownerOf({ sessionId: "s1" })).toBe("local");
+    expect(await store.ownerOf({ traceId: "tr1" })).toBe("local");
+    for (const name of ["alias", "provider", "model", "baseUrl"]) expect(await store.getSession("s1")).not.toHaveProperty(name);
+    expect(await store.listSessions({ owner: "local", scenario: "agent-entry", limit: 5 })).toHaveLength(1);
+    expect(await store.listSessions({ owner: "ann", limit: 5 })).toEqual([]);
+    expect((await store.listTraces({ owner: "local", limit: 5 })).items).toHaveLength(1);
+    expect(await store.upsertSession(session("s1", { alias: "a" }), "ann")).toMatchObject({ alias: "a" });
+    expect(await store.ownerOf({ sessionId: "s1" })).toBe("local");
+    await store.probe();
+  });
+
+  it("may still be written by a process of that version that had it open", async () => {
+    const path = newPath();
+    makeOld(path);
+    const old = rawOpen(path);
+    onTestFinished(() => old.close());
+    expect(old.prepare("SELECT count(*) AS sessions FROM sessions").get()).toEqual({ sessions: 1 });
+    const store = await open(path);
+    onTestFinished(() => store.close());
+    await store.upsertSession(session("anns", { model: "m" }), "ann");
+    insertSession(old, "s2");
+    insertTrace(old, "tr2");
+    old.exec("UPDATE sessions SET current_stage = 'act' WHERE session_id = 'anns'");
+    expect((await store.listSessions({ owner: "local", limit: 5 })).map(({ sessionId }) => sessionId)).toEqual(["s2", "s1"]);
+    expect((await store.listTraces({ owner: "local", limit: 5 })).items.map(({ traceId }) => traceId)).toEqual(["tr2", "tr1"]);
+    expect(await store.getSession("anns")).toMatchObject({ currentStage: "act", model: "m" });
+    expect(await store.ownerOf({ sessionId: "anns" })).toBe("ann");
   });
 });
 

@@ -14,7 +14,7 @@ export function trace(traceId: string, more: Partial<HarnessTrace> = {}): Harnes
 }
 
 export function traceRecord(traceId: string, more: Partial<HarnessTrace> = {}): TraceRecord {
-  return { trace: trace(traceId, more), spans: [], events: [] };
+  return { owner: "local", trace: trace(traceId, more), spans: [], events: [] };
 }
 
 export function turn(turnId: string, sessionId: string | undefined, ...messages: ChatMessage[]): TurnStart {

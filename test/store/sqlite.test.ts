@@ -157,7 +157,7 @@ describe("a file of sessions", { timeout: 30_000 }, () => {
     const { openTables } = await import("../../src/store/sqlite/tables.ts");
     const { snapshotEnd, snapshotFork, snapshotStep, snapshotSummary, snapshotTurn } = await import("../../src/store/sqlite/snapshots.ts");
     const connection = new Connection(spied);
-    const { owners, sessions, turns, turnKeys, messages, histories, calls, spendings, grants, traces } = openTables(connection, () => START_MS);
+    const { owners, sessions, turns, turnKeys, messages, histories, calls, spendings, grants, traces, probe } = openTables(connection, () => START_MS);
     sessions.upsert(session("s1"));
     const idempotency = { key: "k", digest: "d", streamId: "t1" };
     turns.begin(snapshotTurn({ ...turn("t1", "s1"), idempotency }), "me");
@@ -185,10 +185,17 @@ describe("a file of sessions", { timeout: 30_000 }, () => {
     grants.delete("f");
     owners.deadWithTurns();
     owners.deadWithCalls();
-    for (const userId of [undefined, "u"]) {
-      for (const chatId of [undefined, "c"]) for (const activeOnly of [undefined, true]) sessions.list({ userId, chatId, activeOnly, limit: 1, after: "s1" });
+    const one = [{}, { owner: "ann" }, { scenario: "x" }];
+    for (const activeOnly of [undefined, true]) {
+      for (const userId of [undefined, "u"]) for (const chatId of [undefined, "c"]) sessions.list({ userId, chatId, activeOnly, limit: 1, after: "s1" });
+      for (const filter of one) sessions.list({ ...filter, activeOnly, limit: 1, after: filter.owner === undefined ? "s1" : undefined });
+      for (const filter of one.slice(1)) sessions.count({ ...filter, activeOnly });
     }
     for (const sessionId of [undefined, "s1"]) for (const status of [undefined, "error" as const]) traces.list({ sessionId, status, limit: 1 });
+    traces.list({ owner: "ann", limit: 1 });
+    traces.ownerOf("tr_t1");
+    probe.run();
+    turns.empty(sessions.key("s1"));
     sessions.delete("s1");
     for (const sql of asked) {
       const plan = database
@@ -197,10 +204,10 @@ describe("a file of sessions", { timeout: 30_000 }, () => {
         .map((step) => String(step["detail"]));
       // The list of all traces is a walk along the table; the halves of the list of sessions are scanned when both are found.
       // In the indexes of what is running is nothing else, and there are never many grants.
-      const walks = plan.filter((step) => step.startsWith("SCAN") && !/^SCAN \(subquery|^SCAN \d+ CONSTANT|INDEX (?:turns|calls)_running$/.test(step));
+      const walks = plan.filter((step) => step.startsWith("SCAN") && !/^SCAN \(subquery|^SCAN (?:\d+ )?CONSTANT|INDEX (?:turns|calls)_running$/.test(step));
       if (!sql.includes("FROM traces  ORDER BY")) expect(walks, sql).toEqual([]);
       // Every filter is part of the search, not a sieve after it.
-      for (const filter of sql.startsWith("SELECT") ? ["user_id", "chat_id", "session_id", "status", "session_key"] : []) {
+      for (const filter of sql.startsWith("SELECT") ? ["user_id", "chat_id", "subject", "scenario", "session_id", "status", "session_key"] : []) {
         if (sql.includes(`${filter} = ?`)) expect(plan.join(), sql).toContain(`${filter}=?`);
       }
       if (!sql.includes("UNION ALL") && !plan.join().includes("_running"))
@@ -408,6 +415,35 @@ describe("a disk", { timeout: 30_000 }, () => {
     const ids = (await store.listSessions({ limit: 10 })).map((found) => found.sessionId);
     expect(ids).toEqual(together[0].status === "fulfilled" ? ["s5", "s3"] : ["s5"]);
     await store.close();
+  });
+
+  it("that is full fails a probe, but not what is asked for with it and still fits; with room it passes again", async () => {
+    const store = await open(newPath(), { maxPages: 270 });
+    onTestFinished(() => store.close());
+    await store.probe();
+    await store.upsertSession(session("s1", { alias: "a" }));
+    // Free pages would be room.
+    let free = 1_000_000;
+    for (let id = 0; free > 100; free = Math.floor(free / 2)) {
+      while (
+        await store.upsertSession(session(`big${id++}`, { stageData: { text: "x".repeat(free) } })).then(
+          () => true,
+          () => false,
+        )
+      );
+    }
+    const before = await store.listSessions({ limit: 1000 });
+    const full = { errorName: "storage", data: { reason: "disk_full" } };
+    await expect(store.probe()).rejects.toMatchObject(full);
+    expect(store.health()).toMatchObject({ status: "error", message: expect.stringContaining("full") });
+    const [first, probe, last] = await Promise.allSettled([store.setActive("s1", false), store.probe(), store.upsertSession(session("s1", { alias: "b" }))]);
+    expect(first).toMatchObject({ status: "fulfilled" });
+    expect(probe).toMatchObject({ status: "rejected", reason: full });
+    expect(last).toMatchObject({ status: "fulfilled", value: { alias: "b", isActive: true } });
+    await store.deleteSession(before.findLast(({ sessionId }) => sessionId !== "s1")?.sessionId ?? "");
+    await store.probe();
+    expect(store.health().status).toBe("ok");
+    expect(await store.listSessions({ limit: 1000 })).toHaveLength(before.length - 1);
   });
 
   it("that is full takes no step, fork, summary or call by half; what is smaller still fits", async () => {

@@ -88,7 +88,7 @@ describe("a stream", () => {
       { delta: "Let me see" },
       { toolCall: call },
       { finishReason: "tool_calls", usage },
-      { ok: true, finishReason: "tool_calls", usage, costUsd: 0 },
+      { ok: true, finishReason: "tool_calls", usage, costUsd: 0, turns: 1 },
     ]);
   });
 

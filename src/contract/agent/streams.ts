@@ -45,6 +45,8 @@ export const done = notification({
     finishReason: z.string().optional().describe("As in the last chunk."),
     usage: Usage.optional().describe("Of all model calls of the turn together."),
     costUsd: z.number().min(0).optional().describe("US dollars, where the price of the model is known."),
+    turns: z.int().min(0).optional().describe("How often the model was called."),
+    compacted: z.boolean().optional().describe("True when older messages were summarized on the way."),
     traceId: z.string().optional().describe("For `trace.fetch`."),
   }),
   example: {

@@ -43,6 +43,11 @@ export class LearnedScale implements PromptScale {
 export class PromptScales {
   readonly #scales = new Map<string, PromptScale>();
 
+  /** Undefined for a model that was not asked yet. */
+  known(model: string): PromptScale | undefined {
+    return this.#scales.get(model);
+  }
+
   of(model: string): PromptScale {
     const known = this.#scales.get(model) ?? new LearnedScale();
     this.#scales.set(model, known);

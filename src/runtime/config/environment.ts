@@ -19,7 +19,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
   let layer: Layer = {};
   const warnings: string[] = [];
   for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith(PREFIX) || value === undefined || value === "") continue;
+    if (!name.startsWith(PREFIX) || value === undefined || value === "" || elsewhere.has(name)) continue;
     const leaf = byVariable.get(name);
     if (leaf === undefined) {
       const close = nearest(
@@ -35,5 +35,8 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
   }
   return { layer, warnings };
 }
+
+/** Read by others: the token of the HTTP listener is no part of the configuration, which `config.get` shows. */
+const elsewhere: ReadonlySet<string> = new Set(["STEERABLE_AUTH_TOKEN"]);
 
 const byVariable = new Map<string, Leaf>(leaves.map((leaf) => [variableOf(leaf.path), leaf]));

@@ -1,3 +1,4 @@
+import type { Caller } from "../../contract/caller.ts";
 import type { Config } from "../../contract/config.ts";
 import type { Params } from "../../contract/index.ts";
 import type { ToolDescriptor, ToolResult, TraceEvent } from "../../contract/model.ts";
@@ -6,10 +7,11 @@ import type { Log } from "../../log.ts";
 import type { IdempotencyMark, Store, TraceRecord } from "../../store/store.ts";
 import { digestOf } from "../canonical.ts";
 import type { NewId } from "../ids.ts";
-import { Keys, refuseOther } from "../keys.ts";
+import { Keys, ownKey, refuseOther } from "../keys.ts";
+import type { Meter } from "../meter.ts";
 import { type CallFacts, factsOf, judge } from "../policy/policy.ts";
 import { type LiveTraces, TraceRecorder } from "../trace.ts";
-import { misfitOf, runTool, UNKNOWN_OUTCOME, unknownTool } from "./invocation.ts";
+import { misfitOf, outcomeOfResult, runTool, UNKNOWN_OUTCOME, unknownTool } from "./invocation.ts";
 import type { ToolRegistry } from "./registry.ts";
 import { toolSpan } from "./tool-span.ts";
 
@@ -24,6 +26,7 @@ export interface ToolCallsDependencies {
   newId: NewId;
   now(): number;
   log: Log;
+  meter: Meter;
 }
 
 /** Tools as a host runs them itself: each call is a trace with one `tool.<name>` span. */
@@ -40,15 +43,16 @@ export class ToolCalls {
   }
 
   /** Rejects with `policy_denied`, and with `cancelled` as soon as `signal` is aborted. Every other failure is a result. */
-  async invoke(params: InvokeParams, signal: AbortSignal): Promise<ToolResult> {
-    const { idempotencyKey: key } = params;
-    if (key === undefined) return this.#traced(params, signal);
+  async invoke(params: InvokeParams, signal: AbortSignal, caller: Caller): Promise<ToolResult> {
+    const owner = caller.subject;
+    if (params.idempotencyKey === undefined) return this.#traced(params, signal, owner);
+    const key = ownKey(caller, params.idempotencyKey);
     // Consent is not part of what is asked for: it may come with the second try.
     const digest = digestOf([params.name, params.arguments]);
-    return this.#keys.join({ key, digest }, signal, (patience) => this.#once(params, { key, digest }, patience));
+    return this.#keys.join({ key, digest }, signal, (patience) => this.#once(params, { key, digest }, patience, owner));
   }
 
-  async #once(params: InvokeParams, mark: IdempotencyMark, signal: AbortSignal): Promise<ToolResult> {
+  async #once(params: InvokeParams, mark: IdempotencyMark, signal: AbortSignal, owner: string): Promise<ToolResult> {
     const before = await (await this.#deps.store()).beginCall(mark);
     if (before !== "begun") {
       this.#keys.release(mark.key);
@@ -58,7 +62,7 @@ export class ToolCalls {
       return before.result;
     }
     try {
-      const result = await this.#traced(params, signal);
+      const result = await this.#traced(params, signal, owner);
       await this.#journal(mark.key, result);
       return result;
     } catch (error) {
@@ -79,10 +83,15 @@ export class ToolCalls {
     }
   }
 
-  async #traced(params: InvokeParams, signal: AbortSignal): Promise<ToolResult> {
+  async #traced(params: InvokeParams, signal: AbortSignal, owner: string): Promise<ToolResult> {
     const { traces, newId, now, onTraceEvent } = this.#deps;
     const sessionId = params.context?.["sessionId"];
-    const recorder = new TraceRecorder(newId.trace(), { sessionId: typeof sessionId === "string" ? sessionId : undefined }, now, onTraceEvent);
+    const recorder = new TraceRecorder(
+      { traceId: newId.trace(), owner },
+      { sessionId: typeof sessionId === "string" ? sessionId : undefined },
+      now,
+      onTraceEvent,
+    );
     const callId = params.id ?? newId.call();
     traces.add(recorder);
     recorder.event("tool_call", "tool.call", { id: callId, name: params.name, arguments: params.arguments });
@@ -99,7 +108,10 @@ export class ToolCalls {
     } catch (error) {
       const cancelled = error instanceof WireError && error.errorName === "cancelled";
       const denied = error instanceof WireError && error.errorName === "policy_denied";
-      if (denied) recorder.event("policy", "policy.denied", { id: callId, name: params.name }, "warning");
+      if (denied) {
+        recorder.event("policy", "policy.denied", { id: callId, name: params.name }, "warning");
+        this.#deps.meter.toolRefused(params.name, "policy_denied");
+      }
       this.#save(
         recorder,
         recorder.finish(cancelled ? "cancelled" : "error", { errorMessage: error instanceof WireError ? error.message : "The tool could not be run" }),
@@ -109,19 +121,24 @@ export class ToolCalls {
   }
 
   async #run(params: InvokeParams, callId: string, recorder: TraceRecorder, signal: AbortSignal): Promise<ToolResult> {
-    const { registry, config } = this.#deps;
+    const { registry, config, meter } = this.#deps;
     const { name, arguments: args, consentGranted } = params;
     if (signal.aborted) throw fail("cancelled", { tool: name });
     const tool = await registry.find(name);
-    if (tool === undefined) return unknownTool(name);
+    if (tool === undefined) return this.#refused("unknown", unknownTool(name));
     // A tool that is destructive whatever it is given is refused before anybody looks at what it was given.
     this.#refuseWithoutConsent({ tool: name, mode: tool.mode, danger: undefined }, consentGranted);
     const misfit = await misfitOf(tool, args);
-    if (misfit !== undefined) return misfit;
+    if (misfit !== undefined) return this.#refused(name, misfit);
     const facts = factsOf(tool, args);
     this.#refuseWithoutConsent(facts, consentGranted);
     const timeoutMs = tool.timeoutMs ?? config().tools.timeoutMs;
-    return runTool(tool, args, { callId, observer: toolSpan(recorder, { id: callId, mode: facts.mode }) }, timeoutMs, signal);
+    return runTool(tool, args, { callId, observer: toolSpan(recorder, { id: callId, mode: facts.mode }), meter }, timeoutMs, signal);
+  }
+
+  #refused(tool: string, result: ToolResult): ToolResult {
+    this.#deps.meter.toolRefused(tool, outcomeOfResult(result));
+    return result;
   }
 
   /** The host has asked itself, so only what is denied to everybody, or destroys something, is held back. */

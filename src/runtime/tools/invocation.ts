@@ -2,11 +2,13 @@ import { fail } from "../../errors.ts";
 import { type ArgumentCheck, compileCheck } from "../../tools/arguments.ts";
 import { failedResult, messageOf, resultOf } from "../../tools/result.ts";
 import { type Tool, type ToolCallContext, ToolFailure, type ToolMode, type ToolResult } from "../../tools/tool.ts";
+import type { Meter } from "../meter.ts";
 
 /** Where a call comes from, and who watches it. */
 export interface Invocation extends Pick<ToolCallContext, "callId" | "streamId" | "sessionId"> {
   /** Told when the tool starts and how it ended; for traces. Must not throw. */
   observer?: ToolObserver | undefined;
+  meter?: Meter | undefined;
 }
 
 /** Neither is called for a tool that never ran. */
@@ -51,18 +53,26 @@ export async function misfitOf(tool: Tool, args: Record<string, unknown>): Promi
  */
 export async function runTool(tool: Tool, args: Record<string, unknown>, invocation: Invocation, timeoutMs: number, signal: AbortSignal): Promise<ToolResult> {
   if (signal.aborted) throw cancelled(tool.name);
-  const { observer, ...from } = invocation;
+  const { observer, meter, ...from } = invocation;
   observer?.started?.({ name: tool.name, mode: tool.mode, timeoutMs });
+  const ended = meter?.toolCall(tool.name);
   const start = performance.now();
   const ending = await endingOf(tool, args, { ...from, timeoutMs }, signal);
   const durationMs = Math.round(performance.now() - start);
   if (ending.how === "cancelled") {
     observer?.ended?.({ status: "cancelled", durationMs });
+    ended?.("cancelled");
     throw cancelled(tool.name);
   }
   const outcome = outcomeOf(ending, tool.name, durationMs, timeoutMs);
   observer?.ended?.(outcome);
+  ended?.(outcomeOfResult(outcome.result));
   return outcome.result;
+}
+
+/** What a result counts as: `ok`, or why it failed. */
+export function outcomeOfResult({ success, kind }: ToolResult): string {
+  return success ? "ok" : (kind ?? "tool_failed");
 }
 
 async function misfitText(tool: Tool, args: Record<string, unknown>): Promise<string | undefined> {

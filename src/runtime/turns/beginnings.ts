@@ -1,22 +1,26 @@
 import type { ChatParams } from "../../contract/agent/chat.ts";
+import type { FileRef } from "../../contract/agent/files.ts";
 import type { Config } from "../../contract/config.ts";
-import type { TraceEvent } from "../../contract/model.ts";
+import type { ChatMessage, TraceEvent } from "../../contract/model.ts";
 import { fail } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import type { IdempotencyMark, Store, TurnStart } from "../../store/store.ts";
+import type { Attachments } from "../attachments.ts";
 import type { Budgets, TurnAccount } from "../budget/budgets.ts";
-import type { Host } from "../host.ts";
+import { type Door, outletOf } from "../door.ts";
 import type { NewId } from "../ids.ts";
 import type { Models } from "../models.ts";
+import type { SessionModels } from "../session-models.ts";
 import type { ToolRegistry } from "../tools/registry.ts";
 import { TraceRecorder } from "../trace.ts";
 import { Run, type StreamSink } from "./run.ts";
 
 export interface BeginningsDependencies {
   models: Models;
+  sessionModels: SessionModels;
   budgets: Budgets;
   registry: ToolRegistry;
-  host: Host;
+  attachments: Attachments;
   /** Opened on first use. */
   store(): Promise<Store>;
   config(): Config;
@@ -32,12 +36,17 @@ export interface BeginningsDependencies {
 export interface Request {
   params: ChatParams;
   mark: IdempotencyMark | undefined;
+  /** The way that it was asked for. */
+  door: Door;
   /** Undefined when nobody follows the turn. */
   openSink: ((streamId: string) => StreamSink) | undefined;
 }
 
 interface Reservation {
+  owner: string;
   isCancelled: boolean;
+  /** While files are read: nothing is stored yet, so there need be no turn. */
+  onCancel?: () => void;
 }
 
 /** The streams that are open. */
@@ -61,27 +70,37 @@ export class Beginnings {
   /** A host that has chosen the id itself need not wait for the reply: the turn ends as soon as it has begun. */
   cancel(streamId: string): void {
     const reservation = this.#reserved.get(streamId);
-    if (reservation !== undefined) reservation.isCancelled = true;
+    if (reservation === undefined) return;
+    reservation.isCancelled = true;
+    reservation.onCancel?.();
+  }
+
+  /** Of a stream that is about to be acknowledged. */
+  ownerOf(streamId: string): string | undefined {
+    return this.#reserved.get(streamId)?.owner;
   }
 
   /** Makes the run and gives it to `admit`. `signal` is heard as long as nothing was stored: from then on the messages are in the session. */
-  async begin({ params, mark, openSink }: Request, signal: AbortSignal, admit: (run: Run, isCancelled: boolean) => void): Promise<Run> {
-    const { models, budgets, registry, newId, now, host, config, store, onTraceEvent } = this.#deps;
-    const call = models.resolve(params, { messages: params.messages, tools: params.tools });
+  async begin({ params, mark, door, openSink }: Request, signal: AbortSignal, admit: (run: Run, isCancelled: boolean) => void): Promise<Run> {
+    const { models, sessionModels, budgets, registry, newId, now, config, store, onTraceEvent } = this.#deps;
     const useTools = params.useTools ?? [];
     registry.check(useTools);
     const streamId = params.streamId ?? newId.stream();
-    const reservation = this.#reserve(streamId);
+    const owner = door.caller.subject;
+    const reservation = this.#reserve(streamId, owner);
     let account: TurnAccount | undefined;
     try {
       const session = params.sessionId === undefined ? undefined : await (await store()).getSession(params.sessionId);
       if (session?.isActive === false) throw fail("session_closed", { sessionId: session.sessionId }, "The session is closed; resume it first");
+      const call = models.resolve(params, { messages: params.messages, tools: params.tools }, door.caller, sessionModels.of(session));
+      const messages = params.files === undefined ? params.messages : await this.#withFiles(params.messages, params.files, reservation, signal);
+      call.request.messages = messages;
       const { model } = call.request;
       account = await budgets.open({ sessionId: session?.sessionId, budget: params.budget, provider: call.provider, model, prices: config().prices });
       if (signal.aborted) throw fail("cancelled");
 
       const recorder = new TraceRecorder(
-        newId.trace(),
+        { traceId: newId.trace(), owner },
         { sessionId: session?.sessionId, chatId: session?.chatId, userId: session?.userId, modelId: model },
         now,
         onTraceEvent,
@@ -91,18 +110,20 @@ export class Beginnings {
       const turnId = params.streamId === undefined ? streamId : newId.stream();
       const sessionId = session?.sessionId;
       const kept = session === undefined && mark === undefined ? undefined : await store();
-      await this.#store({ turnId, traceId: recorder.traceId, sessionId, messages: params.messages, trace: recorder.record().trace }, streamId, mark, kept);
+      await this.#store({ turnId, owner, traceId: recorder.traceId, sessionId, messages, trace: recorder.record().trace }, streamId, mark, kept);
       const run = new Run({
         streamId,
         turnId,
         sessionId,
+        owner,
+        outlet: outletOf(door),
         call,
         useTools,
         idempotencyKey: mark?.key,
         recorder,
         sink: openSink?.(streamId),
         account,
-        tellsStatus: host.capabilities.status,
+        tellsStatus: door.tellsStatus(),
         store: kept,
         newCallId: newId.call,
       });
@@ -117,14 +138,22 @@ export class Beginnings {
     }
   }
 
+  /** They are read once: the model is sent what is stored. */
+  async #withFiles(messages: ChatMessage[], files: readonly FileRef[], reservation: Reservation, signal: AbortSignal): Promise<ChatMessage[]> {
+    const cancelled = new AbortController();
+    reservation.onCancel = () => cancelled.abort();
+    if (reservation.isCancelled) cancelled.abort();
+    return this.#deps.attachments.attach(messages, files, AbortSignal.any([signal, cancelled.signal]));
+  }
+
   /** Keeps a stream id for a turn that is about to begin. */
-  #reserve(streamId: string): Reservation {
+  #reserve(streamId: string, owner: string): Reservation {
     const { maxStreams } = this.#deps;
     if (this.#streams.has(streamId) || this.#reserved.has(streamId)) throw streamIsOpen();
     if (this.#streams.size + this.#reserved.size >= maxStreams) {
       throw fail("overloaded", { retryAfterMs: 1000 }, `More than ${maxStreams} streams are open`);
     }
-    const reservation = { isCancelled: false };
+    const reservation: Reservation = { owner, isCancelled: false };
     this.#reserved.set(streamId, reservation);
     return reservation;
   }

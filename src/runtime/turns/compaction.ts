@@ -72,6 +72,7 @@ export async function compactWhereNeeded(
   }
   if (run.stop !== undefined) return undefined;
   conversation.summarize(cut, made.text);
+  run.compacted = true;
   run.recorder.event("custom", "history.summarized", { messages: head.count, characters: made.text.length });
   return undefined;
 }

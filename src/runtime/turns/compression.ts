@@ -1,3 +1,4 @@
+import type { Caller } from "../../contract/caller.ts";
 import type { Config } from "../../contract/config.ts";
 import type { Params, Result } from "../../contract/index.ts";
 import type { TraceEvent } from "../../contract/model.ts";
@@ -8,7 +9,9 @@ import type { Budgets } from "../budget/budgets.ts";
 import { windowOf } from "../budget/prices.ts";
 import { estimateTextTokens, estimateTokens } from "../budget/tokens.ts";
 import type { NewId } from "../ids.ts";
+import type { Meter } from "../meter.ts";
 import type { ModelCall, Models } from "../models.ts";
+import type { SessionModels } from "../session-models.ts";
 import { type LiveTraces, TraceRecorder } from "../trace.ts";
 import { keepSummary, summarize, summaryRequest } from "./compaction.ts";
 import { Conversation, type Head } from "./conversation.ts";
@@ -21,6 +24,7 @@ type CompressResult = Result<"agent.session.compress">;
 
 export interface CompressionDependencies {
   models: Models;
+  sessionModels: SessionModels;
   budgets: Budgets;
   config(): Config;
   store(): Promise<Store>;
@@ -30,6 +34,7 @@ export interface CompressionDependencies {
   now(): number;
   random(): number;
   log: Log;
+  meter: Meter;
   /** Runs the task when the turns of the session that were started before are done. */
   afterTurns<T>(sessionId: string, task: () => Promise<T>): Promise<T>;
 }
@@ -42,17 +47,19 @@ export class Compression {
     this.#deps = deps;
   }
 
-  async compress(params: CompressParams, signal: AbortSignal): Promise<CompressResult> {
-    const { models, store, afterTurns } = this.#deps;
-    const call = models.resolve(params, { messages: [], tools: undefined });
+  async compress(params: CompressParams, signal: AbortSignal, caller: Caller): Promise<CompressResult> {
+    const { models, sessionModels, store, afterTurns } = this.#deps;
     const { sessionId } = params;
     // What is wrong is said at once, not when the turns before are done.
     const session = await (await store()).getSession(sessionId);
     if (!session.isActive) throw fail("session_closed", { sessionId }, "The session is closed; resume it first");
-    return afterTurns(sessionId, () => this.#compress(params, call, signal));
+    // How long answers may be says nothing about summaries.
+    const chosen = { ...sessionModels.of(session), maxTokens: undefined };
+    const call = models.resolve(params, { messages: [], tools: undefined }, caller, chosen);
+    return afterTurns(sessionId, () => this.#compress(params, call, signal, caller.subject));
   }
 
-  async #compress(params: CompressParams, call: ModelCall, signal: AbortSignal): Promise<CompressResult> {
+  async #compress(params: CompressParams, call: ModelCall, signal: AbortSignal, owner: string): Promise<CompressResult> {
     if (signal.aborted) throw fail("cancelled");
     const { config, store } = this.#deps;
     const { sessionId } = params;
@@ -61,7 +68,7 @@ export class Compression {
     const cut = conversation.cutOfAll(params.keepTurns ?? config().compaction.keepTurns);
     if (cut === 0) return { summary: "", summarizedMessages: 0, tokensBefore, tokensAfter: tokensBefore };
     const head = conversation.head(cut);
-    const made = await this.#ask(params, call, head, signal);
+    const made = await this.#ask(params, call, head, signal, owner);
     await keepSummary(await store(), sessionId, head, made.text);
     conversation.summarize(cut, made.text);
     const { usage, traceId } = made;
@@ -76,9 +83,9 @@ export class Compression {
   }
 
   /** One model call with everything that belongs to one: a budget, a trace, an end when it is cancelled. */
-  async #ask({ sessionId, instructions }: CompressParams, call: ModelCall, head: Head, signal: AbortSignal) {
-    const { budgets, config, traces, newId, now, onTraceEvent, random, log } = this.#deps;
-    const recorder = new TraceRecorder(newId.trace(), { sessionId, modelId: call.request.model }, now, onTraceEvent);
+  async #ask({ sessionId, instructions }: CompressParams, call: ModelCall, head: Head, signal: AbortSignal, owner: string) {
+    const { budgets, config, traces, newId, now, onTraceEvent, random, log, meter } = this.#deps;
+    const recorder = new TraceRecorder({ traceId: newId.trace(), owner }, { sessionId, modelId: call.request.model }, now, onTraceEvent);
     recorder.event("lifecycle", "session.compress", { messages: head.count });
     const interruption = new Interruption();
     const cancel = () => interruption.abort("cancelled");
@@ -98,7 +105,17 @@ export class Compression {
       const room = await account.reserveCall({ promptTokens, maxTokens: call.request.maxTokens }, interruption.signal);
       if (room !== "aborted" && "failure" in room) throw this.#failed(recorder, room.failure);
       if (room === "aborted") throw this.#failed(recorder, failure);
-      const context = { call, provider: await call.load(), recorder, interruption, phases: new Phases(undefined), random, log, streamId: recorder.traceId };
+      const context = {
+        call,
+        provider: await call.load(),
+        recorder,
+        interruption,
+        phases: new Phases(undefined),
+        random,
+        log,
+        meter,
+        streamId: recorder.traceId,
+      };
       const made = await summarize({ ...call.request, messages, maxTokens: room.maxTokens }, context);
       const passed = account.settleCall(made.answer.usage, { promptTokens, completionTokens: estimateTextTokens(made.answer.length) });
       if (interruption.stop !== undefined) throw this.#failed(recorder, failure);

@@ -1,13 +1,15 @@
 import type { ChatParams } from "../../contract/agent/chat.ts";
+import type { Caller } from "../../contract/caller.ts";
 import { fail } from "../../errors.ts";
 import type { IdempotencyMark, KeptTurn } from "../../store/store.ts";
 import { digestOf } from "../canonical.ts";
+import { ownKey } from "../keys.ts";
 import { CUT_OFF, type EndedTurn } from "./replay.ts";
 
 /** The params as far as they say what is asked for; how it is reached may change. */
-export function markOf(params: ChatParams): IdempotencyMark | undefined {
+export function markOf(params: ChatParams, caller: Caller): IdempotencyMark | undefined {
   const { idempotencyKey: key, streamId: _, apiKey: __, idleTimeoutMs: ___, ...asked } = params;
-  return key === undefined ? undefined : { key, digest: digestOf(asked) };
+  return key === undefined ? undefined : { key: ownKey(caller, key), digest: digestOf(asked) };
 }
 
 /** A turn as the store has kept it; throws while another process is still at it. */

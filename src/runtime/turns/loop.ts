@@ -6,6 +6,7 @@ import { answerMessage, type MessageBody, toChatMessage } from "../../store/mess
 import type { Store } from "../../store/store.ts";
 import { describe, type Tool } from "../../tools/tool.ts";
 import { estimateTextTokens, estimateTokens } from "../budget/tokens.ts";
+import type { Meter } from "../meter.ts";
 import type { Gate } from "../policy/gate.ts";
 import type { ToolRegistry } from "../tools/registry.ts";
 import { compactWhereNeeded } from "./compaction.ts";
@@ -24,6 +25,7 @@ export interface LoopDependencies {
   config(): Config;
   random(): number;
   log: Log;
+  meter: Meter;
 }
 
 /**
@@ -48,6 +50,7 @@ export async function play(run: Run, deps: LoopDependencies): Promise<Outcome> {
     phases,
     random: deps.random,
     log: deps.log,
+    meter: deps.meter,
     streamId: run.streamId,
   };
   const turn = { run, tools, conversation, context, repetition: new Repetition(), deps };
@@ -112,7 +115,7 @@ async function act({ run, tools, conversation, repetition, deps }: Turn): Promis
   run.nextAnswer();
   let isFinal = endsForHost;
   if (ours.length > 0) {
-    const step = await runToolStep(run, ours, tools, repetition, { gate: deps.gate, settings: () => deps.config().tools });
+    const step = await runToolStep(run, ours, tools, repetition, { gate: deps.gate, meter: deps.meter, settings: () => deps.config().tools });
     if (run.stop !== undefined) return undefined;
     if ("failure" in step) return { status: "error", failure: step.failure };
     conversation.add(...step.messages.map(toChatMessage));

@@ -1,6 +1,8 @@
+import type { Usage } from "../../contract/model.ts";
 import type { Failure } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import type { ModelEvent, ModelRequest, Provider } from "../../providers/provider.ts";
+import type { Meter } from "../meter.ts";
 import type { ModelCall } from "../models.ts";
 import type { TraceRecorder } from "../trace.ts";
 import type { AnswerInProgress } from "./answer.ts";
@@ -25,6 +27,7 @@ export interface ModelCallContext {
   phases: Phases;
   random(): number;
   log: Log;
+  meter: Meter;
   /** For the log. */
   streamId: string;
 }
@@ -65,10 +68,14 @@ async function tryOnce(request: ModelRequest, listener: ModelListener, context: 
 async function read(
   iterator: AsyncIterator<readonly ModelEvent[]>,
   listener: ModelListener,
-  { call, interruption, phases, recorder }: ModelCallContext,
+  { call, interruption, phases, recorder, meter }: ModelCallContext,
   attempt: number,
 ): Promise<Failure | undefined> {
   const { answerTimeoutMs } = call;
+  const asked = { provider: call.provider, model: call.request.model };
+  let onFirstToken = meter.firstToken(asked);
+  /** Servers that count while they speak say it several times; the last word holds. */
+  let usage: Usage | undefined;
   phases.enter("awaiting_first_token", call.settings.idleTimeoutMs);
   let failure: Failure | undefined;
   let finished = false;
@@ -88,6 +95,11 @@ async function read(
       for (const event of step.value) {
         if (event.type === "failure") failure = event.failure;
         else if (event.type === "finish") finished = true;
+        else if (event.type === "usage") ({ usage } = event);
+        else if (onFirstToken !== undefined && isSpoken(event)) {
+          onFirstToken();
+          onFirstToken = undefined;
+        }
         if (interruption.stop === undefined) listener.onEvent(event);
       }
       const hostIsSlow = listener.ready();
@@ -100,5 +112,11 @@ async function read(
     return interruption.stop === undefined ? failure : undefined;
   } finally {
     clock?.halt();
+    if (usage !== undefined) meter.tokens(asked, usage);
   }
+}
+
+/** Whether it is a piece of the answer. */
+function isSpoken(event: ModelEvent): boolean {
+  return event.type === "toolCall" || ((event.type === "text" || event.type === "reasoning") && event.text !== "");
 }

@@ -20,7 +20,7 @@ export interface EndedTurn {
 export const CUT_OFF: Failure = { kind: "interrupted", message: "The process ended in the middle of this turn; what was said and done is kept" };
 
 /** The terminal of a stream. */
-export function sendTerminal(sink: StreamSink, traceId: string, { status, finishReason, usage, costUsd, failure }: TurnEnding): void {
+export function sendTerminal(sink: StreamSink, traceId: string, { status, finishReason, usage, costUsd, failure, steps, compacted }: TurnEnding): void {
   if (status === "error" && failure !== undefined) {
     sink.error({ ...failureFacts(failure), traceId });
     return;
@@ -32,6 +32,8 @@ export function sendTerminal(sink: StreamSink, traceId: string, { status, finish
     ...(finishReason === undefined ? {} : { finishReason }),
     ...(usage === undefined ? {} : { usage }),
     ...(costUsd === undefined ? {} : { costUsd }),
+    turns: steps,
+    ...(compacted === true ? { compacted } : {}),
     traceId,
   });
 }
@@ -65,6 +67,7 @@ export function reportOf(turn: EndedTurn): Report {
     message: { role: "assistant", content },
     toolCalls: turn.calls.map(({ call, result }) => ({ ...call, ...(result === undefined ? {} : { result }) })),
     turns: ending.steps,
+    ...(ending.compacted === true ? { compacted: true } : {}),
     ...(ending.usage === undefined ? {} : { usage: ending.usage }),
     ...(ending.costUsd === undefined ? {} : { costUsd: ending.costUsd }),
     ...(ending.finishReason === undefined ? {} : { finishReason: ending.finishReason }),

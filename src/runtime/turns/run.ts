@@ -40,6 +40,10 @@ export interface RunFields {
   streamId: string;
   turnId: string;
   sessionId: string | undefined;
+  /** The subject that has asked for it. */
+  owner: string;
+  /** Where the sink can be read. */
+  outlet: object;
   call: ModelCall;
   /** Patterns of the tools that we run. */
   useTools: readonly string[];
@@ -69,13 +73,14 @@ export class Run {
   readonly streamId: string;
   readonly turnId: string;
   readonly sessionId: string | undefined;
+  readonly owner: string;
   readonly idempotencyKey: string | undefined;
   readonly call: ModelCall;
   readonly useTools: readonly string[];
   readonly recorder: TraceRecorder;
   readonly sink: StreamSink;
-  /** Nobody follows the turn. */
-  readonly isSilent: boolean;
+  /** Where it is told; undefined when nobody follows it. */
+  readonly outlet: object | undefined;
   readonly account: TurnAccount;
   readonly store: Store | undefined;
   readonly interruption = new Interruption();
@@ -86,6 +91,8 @@ export class Run {
   /** Messages of the turn behind those that it was started with, as far as they are complete. */
   readonly messages: MessageBody[] = [];
   finishReason: string | undefined;
+  /** True once older messages were summarized for it. */
+  compacted = false;
   /** How many wait for it. */
   followers = 0;
   /** Why its time was up, when it was stopped for that. */
@@ -107,11 +114,12 @@ export class Run {
     this.streamId = fields.streamId;
     this.turnId = fields.turnId;
     this.sessionId = fields.sessionId;
+    this.owner = fields.owner;
     this.idempotencyKey = fields.idempotencyKey;
     this.call = fields.call;
     this.useTools = fields.useTools;
     this.recorder = fields.recorder;
-    this.isSilent = fields.sink === undefined;
+    this.outlet = fields.sink === undefined ? undefined : fields.outlet;
     this.sink = fields.sink ?? silence;
     this.account = fields.account;
     this.phases = new Phases(fields.tellsStatus ? (status) => this.sink.status(status) : undefined);
@@ -275,6 +283,7 @@ export class Run {
       costUsd: this.account.costUsd,
       failure: outcome.status === "error" ? outcome.failure : undefined,
       steps: this.account.steps,
+      ...(this.compacted ? { compacted: true } : {}),
     };
   }
 

@@ -3,6 +3,7 @@ import type { Result } from "../../contract/index.ts";
 import type { ChatMessage } from "../../contract/model.ts";
 import { fail, type Failure, WireError } from "../../errors.ts";
 import type { Store } from "../../store/store.ts";
+import { type Door, outletOf } from "../door.ts";
 import { Keys, refuseOther } from "../keys.ts";
 import type { Grants } from "../policy/grants.ts";
 import { KeyedQueue } from "../queue.ts";
@@ -23,7 +24,6 @@ const CHECKPOINT_MS = 500;
 export interface RunsDependencies extends LoopDependencies, BeginningsDependencies {
   grants: Grants;
   traces: LiveTraces;
-  openSink(streamId: string): StreamSink;
 }
 
 /** A turn that was asked for: one that has begun, or one that an earlier call with the same key has come to. */
@@ -61,31 +61,36 @@ export class Runs {
     return this.#live.size;
   }
 
+  /** Turns and summaries that wait for those before them in their session. */
+  get waiting(): number {
+    return this.#turns.waiting;
+  }
+
   /** Acknowledges a turn and lets it run. With a session, its messages are durable by then. */
-  async start(params: ChatParams, signal: AbortSignal): Promise<{ streamId: string }> {
+  async start(params: ChatParams, signal: AbortSignal, door: Door): Promise<{ streamId: string }> {
     let isNew = false;
-    const opened = await this.#open(params, signal, (streamId) => {
+    const opened = await this.#open(params, signal, door, (streamId) => {
       isNew = true;
-      return this.#deps.openSink(streamId);
+      return door.openSink(streamId);
     });
     if ("run" in opened) {
       const { run } = opened;
       run.followers++;
       // Whoever has cancelled the request does not know the id, so nobody could stop this stream later.
       if (signal.aborted) this.#leave(run, signal);
-      const { streamId, recorder, isSilent } = run;
-      const isFollowed = isNew || (!isSilent && this.#live.get(streamId) === run);
-      if (!isFollowed) this.#tellAgain(streamId, recorder.traceId, this.#finishedOf(run).promise);
+      const { streamId, recorder, outlet } = run;
+      const isFollowed = isNew || (outlet === outletOf(door) && this.#live.get(streamId) === run);
+      if (!isFollowed) this.#tellAgain(door, streamId, recorder.traceId, this.#finishedOf(run).promise);
       return { streamId };
     }
     const { streamId, traceId } = opened.ended;
-    this.#tellAgain(streamId, traceId, Promise.resolve(opened.ended));
+    this.#tellAgain(door, streamId, traceId, Promise.resolve(opened.ended));
     return { streamId };
   }
 
   /** The same turn, answered when it is done. `onBegun`: its messages are stored, so later calls of the session may follow. */
-  async complete(params: ChatParams, signal: AbortSignal, onBegun: () => void): Promise<Result<"agent.chat.complete">> {
-    const opened = await this.#open(params, signal, undefined);
+  async complete(params: ChatParams, signal: AbortSignal, door: Door, onBegun: () => void): Promise<Result<"agent.chat.complete">> {
+    const opened = await this.#open(params, signal, door, undefined);
     onBegun();
     if ("ended" in opened) return reportOf(opened.ended);
     const { run } = opened;
@@ -98,6 +103,11 @@ export class Runs {
     } finally {
       signal.removeEventListener("abort", leave);
     }
+  }
+
+  /** The subject that a stream belongs to; undefined when it is not open. */
+  ownerOf(streamId: string): string | undefined {
+    return this.#live.get(streamId)?.owner ?? this.#beginnings.ownerOf(streamId) ?? this.#replays.ownerOf(streamId);
   }
 
   steer(streamId: string, content: ChatMessage["content"]): void {
@@ -119,6 +129,11 @@ export class Runs {
   /** Runs `task` when the turns of the session that were started before are done. */
   afterTurns<T>(sessionId: string, task: () => Promise<T>): Promise<T> {
     return this.#turns.run(sessionId, task);
+  }
+
+  /** Resolves when the turns that are running now have ended by themselves. */
+  async idle(): Promise<void> {
+    await Promise.all([...this.#live.values()].map((run) => this.#finishedOf(run).promise));
   }
 
   /** Ends every stream in order; resolves when all have sent their terminal and are stored. */
@@ -144,10 +159,10 @@ export class Runs {
     this.#replays.stopAll();
   }
 
-  #open(params: ChatParams, signal: AbortSignal, openSink: ((streamId: string) => StreamSink) | undefined): Promise<Opened> {
-    const mark = markOf(params);
+  #open(params: ChatParams, signal: AbortSignal, door: Door, openSink: ((streamId: string) => StreamSink) | undefined): Promise<Opened> {
+    const mark = markOf(params, door.caller);
     const begin = async (patience: AbortSignal): Promise<Opened> => ({
-      run: await this.#beginnings.begin({ params, mark, openSink }, patience, (run, isCancelled) => this.#admit(run, isCancelled)),
+      run: await this.#beginnings.begin({ params, mark, door, openSink }, patience, (run, isCancelled) => this.#admit(run, isCancelled)),
     });
     if (mark === undefined) return begin(signal);
     return this.#keys.join(mark, signal, async (patience) => {
@@ -181,12 +196,13 @@ export class Runs {
     }
   }
 
-  /** One stream for all who ask at a time. */
-  #tellAgain(streamId: string, traceId: string, turn: Promise<EndedTurn>): void {
-    if (this.#replays.tells(streamId, traceId)) return;
-    const live = this.#live.get(streamId);
-    if (this.#replays.has(streamId) || (live !== undefined && live.recorder.traceId !== traceId)) throw streamIsOpen();
-    this.#replays.begin(streamId, traceId, this.#deps.openSink(streamId), turn);
+  /** One stream for all who ask at a time in the same place. */
+  #tellAgain(door: Door, streamId: string, traceId: string, turn: Promise<EndedTurn>): void {
+    const outlet = outletOf(door);
+    const told = this.#live.get(streamId)?.recorder.traceId ?? this.#replays.traceIdOf(streamId) ?? traceId;
+    if (told !== traceId) throw streamIsOpen();
+    if (this.#replays.tells(streamId, outlet) || door.keeps?.(streamId, traceId) === true) return;
+    this.#replays.begin({ streamId, traceId, owner: door.caller.subject, outlet }, door.openSink(streamId), turn);
   }
 
   /** One who waited has given up. The turn goes on as long as somebody else does. */

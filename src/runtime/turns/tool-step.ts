@@ -4,9 +4,10 @@ import { type Failure, WireError } from "../../errors.ts";
 import type { MessageBody } from "../../store/messages.ts";
 import { failedResult } from "../../tools/result.ts";
 import type { Tool } from "../../tools/tool.ts";
+import type { Meter } from "../meter.ts";
 import type { Gate } from "../policy/gate.ts";
 import { type CallFacts, factsOf } from "../policy/policy.ts";
-import { misfitOf, runTool, unknownTool } from "../tools/invocation.ts";
+import { misfitOf, outcomeOfResult, runTool, unknownTool } from "../tools/invocation.ts";
 import { toolSpan } from "../tools/tool-span.ts";
 import type { Repetition } from "./repetition.ts";
 import { toolMessage } from "./result-text.ts";
@@ -14,6 +15,7 @@ import type { Run } from "./run.ts";
 
 export interface ToolStepDependencies {
   gate: Gate;
+  meter: Meter;
   settings(): Config["tools"];
 }
 
@@ -25,7 +27,7 @@ interface Runnable {
 }
 
 /** A call, and either what it needs to run or why it will not. */
-type Prepared = { call: ToolCall; runnable: Runnable } | { call: ToolCall; refused: ToolResult };
+type Prepared = { call: ToolCall; runnable: Runnable } | { call: ToolCall; tool: Tool | undefined; refused: ToolResult };
 
 /**
  * Runs the calls of one model call that are ours: side by side when all of them only read, else one
@@ -58,8 +60,10 @@ export async function runToolStep(
       else run.keep(message);
     };
     try {
-      if ("refused" in each) answer(run, each.call, each.refused, keep);
-      else await runOne(run, each.runnable, deps, sideBySide, keep);
+      if ("refused" in each) {
+        deps.meter.toolRefused(each.tool?.name ?? "unknown", outcomeOfResult(each.refused));
+        answer(run, each.call, each.refused, keep);
+      } else await runOne(run, each.runnable, deps, sideBySide, keep);
     } catch (error) {
       isBroken = true;
       throw error;
@@ -74,12 +78,12 @@ export async function runToolStep(
 
 async function prepare(call: ToolCall, tools: ReadonlyMap<string, Tool>, repetition: Repetition): Promise<Prepared> {
   const tool = tools.get(call.name);
-  if (tool === undefined) return { call, refused: unknownTool(call.name) };
-  if (call.argumentsText !== undefined) return { call, refused: failedResult("Invalid arguments: they are not a JSON object", "invalid_params") };
+  if (tool === undefined) return { call, tool, refused: unknownTool(call.name) };
+  if (call.argumentsText !== undefined) return { call, tool, refused: failedResult("Invalid arguments: they are not a JSON object", "invalid_params") };
   const repeated = repetition.count(call);
-  if (repeated !== undefined) return { call, refused: failedResult(repeated, "repeated_call") };
+  if (repeated !== undefined) return { call, tool, refused: failedResult(repeated, "repeated_call") };
   const refused = await misfitOf(tool, call.arguments);
-  return refused === undefined ? { call, runnable: { call, tool, facts: factsOf(tool, call.arguments) } } : { call, refused };
+  return refused === undefined ? { call, runnable: { call, tool, facts: factsOf(tool, call.arguments) } } : { call, tool, refused };
 }
 
 /** `keep` is told the message of the call; it is not when the run is stopped before. */
@@ -115,6 +119,7 @@ async function runOne(
     const verdict = { id: call.id, name: call.name, mode: facts.mode, reason: admission.reason };
     if (!admission.allowed) {
       recorder.event("policy", "policy.denied", verdict, "warning");
+      deps.meter.toolRefused(tool.name, "policy_denied");
       answer(run, call, failedResult(`Denied: ${admission.reason}`, "policy_denied"), keep);
       return;
     }
@@ -124,7 +129,7 @@ async function runOne(
 
     journal.runs(call.id);
     const observer = toolSpan(recorder, { id: call.id, mode: facts.mode });
-    const result = await runTool(tool, call.arguments, { callId: call.id, streamId, sessionId, observer }, timeoutMs, signal);
+    const result = await runTool(tool, call.arguments, { callId: call.id, streamId, sessionId, observer, meter: deps.meter }, timeoutMs, signal);
     if (run.stop !== undefined) return;
     if (hasEffect) await journal.end(call.id, () => keep(messageOf(run, call, result)));
     answer(run, call, result, hasEffect ? undefined : keep);

@@ -3,6 +3,7 @@ import type { MessageBody, TurnEnding } from "../store.ts";
 
 export interface Session {
   touched: number;
+  owner: string;
   session: AgentSession;
   turns: Map<string, Turn>;
   summaries: Summary[];

@@ -1,3 +1,4 @@
+import { HOST } from "../../contract/caller.ts";
 import type { AgentSession } from "../../contract/model.ts";
 import { fail } from "../../errors.ts";
 import { merge, Recency } from "../recency.ts";
@@ -17,20 +18,23 @@ export class Sessions {
     this.now = now;
   }
 
-  upsert(fields: SessionFields): AgentSession {
+  /** One that exists keeps its owner. */
+  upsert(fields: SessionFields, owner: string = HOST.subject): AgentSession {
     const now = new Date(this.now()).toISOString();
     const found = this.find(fields.sessionId);
-    const { sessionId, userId, chatId, currentStage, scenario, projectId, nextStage, stageData } = fields;
+    const { sessionId, userId, chatId, currentStage, scenario, stageData } = fields;
     const session: AgentSession = {
       ...jsonCopy({ sessionId, userId, chatId, currentStage, scenario }),
       isActive: true,
       createdAt: found?.session.createdAt ?? now,
       updatedAt: now,
     };
-    if (projectId !== undefined) session.projectId = wellFormed(projectId);
-    if (nextStage !== undefined) session.nextStage = wellFormed(nextStage);
+    for (const name of optionalTexts) {
+      const value = fields[name];
+      if (value !== undefined) session[name] = wellFormed(value);
+    }
     if (stageData !== undefined) session.stageData = jsonCopy(stageData);
-    const entry = found ?? { touched: 0, session, turns: new Map(), summaries: [], spent: nothingSpent() };
+    const entry = found ?? { touched: 0, owner: wellFormed(owner), session, turns: new Map(), summaries: [], spent: nothingSpent() };
     this.sessions.set(session.sessionId, entry);
     this.use(entry, session);
     return publicSession(entry);
@@ -61,25 +65,27 @@ export class Sessions {
   }
 
   list(filter: SessionFilter): AgentSession[] {
-    const before = filter.after === undefined ? Number.POSITIVE_INFINITY : this.get(filter.after).touched;
-    const list = (isActive: boolean): Iterator<Session, undefined> => {
-      const key = listKey(isActive, optionally(filter.userId), optionally(filter.chatId));
-      return (this.lists.get(key) ?? new Recency<Session>()).before(before);
-    };
-    const found = filter.activeOnly === true ? list(true) : merge(list(true), list(false));
+    const after = filter.after === undefined ? undefined : this.get(filter.after);
+    if (after !== undefined && filter.owner !== undefined && after.owner !== wellFormed(filter.owner))
+      throw fail("session_not_found", { sessionId: filter.after });
     const page: AgentSession[] = [];
-    while (page.length < filter.limit) {
-      const { value } = found.next();
-      if (value === undefined) break;
-      page.push(publicSession(value));
+    for (const found of this.found(filter, after?.touched ?? Number.POSITIVE_INFINITY)) {
+      if (page.length === filter.limit) break;
+      page.push(publicSession(found));
     }
     return page;
+  }
+
+  count(filter: Pick<SessionFilter, "owner" | "scenario" | "activeOnly">): number {
+    let count = 0;
+    for (const _ of this.found(filter, Number.POSITIVE_INFINITY)) count++;
+    return count;
   }
 
   /** Gives back what it was. */
   delete(sessionId: string): Session {
     const entry = this.get(sessionId);
-    for (const key of listsOf(entry.session)) this.leave(key, entry);
+    for (const key of listsOf(entry)) this.leave(key, entry);
     this.sessions.delete(entry.session.sessionId);
     return entry;
   }
@@ -88,12 +94,23 @@ export class Sessions {
     this.use(entry, { ...entry.session, updatedAt: new Date(this.now()).toISOString() });
   }
 
+  /** Those used before `before`, latest first. */
+  private *found(filter: Omit<SessionFilter, "limit">, before: number): Generator<Session, undefined> {
+    const asked = columnsOf(filter);
+    const list = (isActive: boolean): Generator<Session, undefined> => (this.lists.get(listKey(isActive, asked)) ?? new Recency<Session>()).before(before);
+    const listed = filter.activeOnly === true ? list(true) : merge(list(true), list(false));
+    for (const entry of listed) {
+      const has = { ...entry.session, owner: entry.owner };
+      if (columns.every((column) => asked[column] === undefined || asked[column] === has[column])) yield entry;
+    }
+  }
+
   /** Gives an entry its new state, and its place as the one used last. */
   private use(entry: Session, session: AgentSession): void {
-    for (const key of listsOf(entry.session)) this.leave(key, entry);
+    for (const key of listsOf(entry)) this.leave(key, entry);
     entry.session = session;
     entry.touched = ++this.lastTouched;
-    for (const key of listsOf(session)) {
+    for (const key of listsOf(entry)) {
       const list = this.lists.get(key) ?? new Recency<Session>();
       this.lists.set(key, list);
       list.add(entry);
@@ -112,20 +129,24 @@ export function publicSession({ session }: Session): AgentSession {
   return session.stageData === undefined ? { ...session } : { ...session, stageData: jsonCopy(session.stageData) };
 }
 
-/** One key for each combination of filters that finds the session. */
-function listsOf({ isActive, userId, chatId }: AgentSession): string[] {
-  return [
-    listKey(isActive, undefined, undefined),
-    listKey(isActive, userId, undefined),
-    listKey(isActive, undefined, chatId),
-    listKey(isActive, userId, chatId),
-  ];
+const optionalTexts = ["projectId", "nextStage", "alias", "provider", "model", "baseUrl"] as const;
+
+/** What the list can be filtered by. */
+const columns = ["owner", "scenario", "userId", "chatId"] as const;
+type Columns = { [C in (typeof columns)[number]]?: string | undefined };
+
+function columnsOf(filter: Columns): Columns {
+  return Object.fromEntries(columns.map((column) => [column, filter[column] === undefined ? undefined : wellFormed(filter[column])]));
 }
 
-function listKey(isActive: boolean, userId: string | undefined, chatId: string | undefined): string {
-  return JSON.stringify([isActive, userId ?? null, chatId ?? null]);
+/** The keys of all lists that the session is in: one for each combination of user and chat, for its owner, and for its scenario. */
+function listsOf({ owner, session: { isActive, scenario, userId, chatId } }: Session): string[] {
+  const lists: Columns[] = [{}, { userId }, { chatId }, { userId, chatId }, { owner }, { scenario }];
+  return lists.map((list) => listKey(isActive, list));
 }
 
-function optionally(text: string | undefined): string | undefined {
-  return text === undefined ? undefined : wellFormed(text);
+/** The list in which everything is that these values ask for. Where an owner or a scenario is named, other sessions are in it as well. */
+function listKey(isActive: boolean, { owner, scenario, userId, chatId }: Columns): string {
+  const values = owner !== undefined ? { owner } : scenario !== undefined ? { scenario } : { userId, chatId };
+  return JSON.stringify([isActive, values]);
 }

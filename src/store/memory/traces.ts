@@ -1,3 +1,4 @@
+import { HOST } from "../../contract/caller.ts";
 import type { HarnessTrace } from "../../contract/model.ts";
 import { fail } from "../../errors.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
@@ -7,7 +8,7 @@ import { jsonCopy, wellFormed } from "../text.ts";
 
 interface Trace {
   key: number;
-  record: TraceRecord;
+  record: TraceRecord & { owner: string };
 }
 
 /** Traces beyond the limit that are put up with before the oldest are dropped, all at once. */
@@ -25,10 +26,11 @@ export class Traces {
   }
 
   save(given: TraceRecord): void {
-    const record = jsonCopy({ trace: given.trace, spans: given.spans, events: given.events });
+    const { owner = HOST.subject, trace: shown, spans, events } = given;
+    const record = jsonCopy({ owner, trace: shown, spans, events });
     const known = this.traces.get(record.trace.traceId);
     if (known !== undefined) {
-      known.record = record;
+      known.record = { ...record, owner: known.record.owner };
       return;
     }
     const trace: Trace = { key: ++this.last, record };
@@ -52,16 +54,22 @@ export class Traces {
     return jsonCopy(trace.record);
   }
 
+  ownerOf(traceId: string): string | undefined {
+    return this.traces.get(wellFormed(traceId))?.record.owner;
+  }
+
   /** Newest first. */
   list(filter: TraceFilter): Page<HarnessTrace> {
     const [before = 0] = filter.cursor === undefined ? [Number.POSITIVE_INFINITY] : decodeCursor("t", filter.cursor);
     const sessionId = filter.sessionId === undefined ? undefined : wellFormed(filter.sessionId);
+    const owner = filter.owner === undefined ? undefined : wellFormed(filter.owner);
     const items: HarnessTrace[] = [];
     let last = 0;
     for (let index = this.byAge.length - 1; index >= 0; index--) {
       const found = this.byAge[index];
       if (found === undefined || found.key >= before) continue;
       const { trace } = found.record;
+      if (owner !== undefined && found.record.owner !== owner) continue;
       if (sessionId !== undefined && trace.sessionId !== sessionId) continue;
       if (filter.status !== undefined && trace.status !== filter.status) continue;
       if (items.length === filter.limit) return { items, nextCursor: encodeCursor("t", [last]) };

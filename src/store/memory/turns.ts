@@ -32,7 +32,7 @@ export class Turns {
     const turn = this.add(start.turnId, session, "running", { traceId: wellFormed(start.traceId), given: start.messages.length });
     if (mark !== undefined) this.marked.set(mark.key, turn);
     turn.mark = mark;
-    this.traces.save({ trace: start.trace, spans: [], events: [] });
+    this.traces.save({ owner: start.owner, trace: start.trace, spans: [], events: [] });
     if (session === undefined) return;
     for (const body of start.messages) this.put(turn, body, false);
     this.sessions.touch(session);
@@ -80,6 +80,14 @@ export class Turns {
       ending: copyOf(turn.mark.ending),
       messages: turn.messages.filter(({ position }) => position >= turn.given).map((message) => toStoredMessage(turn, message)),
     };
+  }
+
+  /** Deletes all turns of a session, with their messages and summaries. */
+  empty(session: Session): void {
+    this.forget(session);
+    session.turns.clear();
+    session.summaries = [];
+    this.sessions.touch(session);
   }
 
   /** Deletes those of a session that is gone. */
@@ -133,7 +141,7 @@ export class Turns {
     session.summaries = [...others, { turnKey: turn.key, position: place.position, text: wellFormed(text), summarized, system: copyOf(system) }];
   }
 
-  fork({ from, throughTurnId, fields, newTurnId }: Fork): ReturnType<typeof publicSession> {
+  fork({ from, throughTurnId, fields, newTurnId }: Fork, owner?: string): ReturnType<typeof publicSession> {
     const source = this.sessions.get(from);
     if (this.sessions.find(fields.sessionId) !== undefined) throw sessionExists();
     const last = throughTurnId === undefined ? Number.POSITIVE_INFINITY : source.turns.get(wellFormed(throughTurnId))?.key;
@@ -141,7 +149,7 @@ export class Turns {
     const copied = [...source.turns.values()].filter((turn) => turn.status !== "running" && turn.key <= last).map((turn) => ({ turn, newId: newTurnId() }));
     for (const { newId } of copied) this.free(newId);
     if (new Set(copied.map(({ newId }) => newId)).size < copied.length) throw turnExists();
-    this.sessions.upsert(fields);
+    this.sessions.upsert(fields, owner);
     const session = this.sessions.get(fields.sessionId);
     for (const { turn, newId } of copied) {
       const copy = this.add(newId, session, turn.status, turn);

@@ -72,13 +72,13 @@ export class Histories {
   }
 
   /** Throws `session_not_found`, `turn_not_found`, or `invalid_params` when the new session exists. */
-  fork({ from, throughTurnId, fields, newTurnId }: Fork): AgentSession {
+  fork({ from, throughTurnId, fields, newTurnId }: Fork, owner?: string): AgentSession {
     const { connection, sessions, turns } = this.tables;
     const source = sessions.key(from);
     if (sessions.has(fields.sessionId)) throw sessionExists();
     const last = throughTurnId === undefined ? undefined : turns.find(throughTurnId);
     if (throughTurnId !== undefined && last?.["session_key"] !== source) throw fail("turn_not_found", { turnId: throughTurnId });
-    const session = sessions.upsert(fields);
+    const session = sessions.upsert(fields, owner);
     const sessionKey = sessions.key(fields.sessionId);
     const ended = connection.all(
       "SELECT turn_key FROM turns WHERE session_key = ? AND turn_key <= ? AND status <> 'running' ORDER BY turn_key",

@@ -144,6 +144,24 @@ export const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX summaries_by_turn ON summaries (turn_key);
   `,
+  // Whom something belongs to is its `subject` here: an `owner` is a process. Nothing stays in `probe`, see there.
+  `
+  ALTER TABLE sessions ADD COLUMN subject TEXT NOT NULL DEFAULT 'local';
+  ALTER TABLE sessions ADD COLUMN alias TEXT;
+  ALTER TABLE sessions ADD COLUMN provider TEXT;
+  ALTER TABLE sessions ADD COLUMN model TEXT;
+  ALTER TABLE sessions ADD COLUMN base_url TEXT;
+  CREATE INDEX sessions_by_subject ON sessions (subject, is_active, touched);
+  CREATE INDEX sessions_by_scenario ON sessions (scenario, is_active, touched);
+
+  ALTER TABLE traces ADD COLUMN subject TEXT NOT NULL DEFAULT 'local';
+  CREATE INDEX traces_by_subject ON traces (subject);
+
+  CREATE TABLE probe (
+    probe_key INTEGER PRIMARY KEY,
+    filler TEXT NOT NULL
+  ) STRICT;
+  `,
 ];
 
 /**

@@ -1,7 +1,8 @@
+import { HOST } from "../../contract/caller.ts";
 import type { AgentSession } from "../../contract/model.ts";
 import { fail } from "../../errors.ts";
 import type { SessionFields, SessionFilter } from "../store.ts";
-import { fromColumn, toColumn, toJson } from "../text.ts";
+import { fromColumn, toColumn, toJson, wellFormed } from "../text.ts";
 import { type Connection, number, object, text } from "./connection.ts";
 import type { Row, Value } from "./driver.ts";
 
@@ -15,14 +16,19 @@ export class Sessions {
     this.now = now;
   }
 
-  upsert(fields: SessionFields): AgentSession {
+  /** One that exists keeps its owner. */
+  upsert(fields: SessionFields, owner: string = HOST.subject): AgentSession {
     const now = this.now();
     const row = this.connection.get(
-      `INSERT INTO sessions (session_id, user_id, chat_id, project_id, current_stage, next_stage, scenario, stage_data, is_active, created_at, updated_at, touched)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ${NEXT_TOUCHED})
+      `INSERT INTO sessions (
+         session_id, user_id, chat_id, project_id, current_stage, next_stage, scenario, stage_data, alias, provider, model, base_url,
+         subject, is_active, created_at, updated_at, touched
+       ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ${NEXT_TOUCHED})
        ON CONFLICT (session_id) DO UPDATE SET
          user_id = excluded.user_id, chat_id = excluded.chat_id, current_stage = excluded.current_stage, scenario = excluded.scenario,
-         project_id = excluded.project_id, next_stage = excluded.next_stage, stage_data = excluded.stage_data, is_active = 1, updated_at = excluded.updated_at, touched = excluded.touched
+         project_id = excluded.project_id, next_stage = excluded.next_stage, stage_data = excluded.stage_data, alias = excluded.alias,
+         provider = excluded.provider, model = excluded.model, base_url = excluded.base_url,
+         is_active = 1, updated_at = excluded.updated_at, touched = excluded.touched
        RETURNING *`,
       toColumn(fields.sessionId),
       toColumn(fields.userId),
@@ -32,6 +38,11 @@ export class Sessions {
       optional(fields.nextStage),
       toColumn(fields.scenario),
       fields.stageData === undefined ? null : toJson(fields.stageData),
+      optional(fields.alias),
+      optional(fields.provider),
+      optional(fields.model),
+      optional(fields.baseUrl),
+      toColumn(owner),
       now,
       now,
     );
@@ -55,19 +66,12 @@ export class Sessions {
 
   /** Newest use first. */
   list(filter: SessionFilter): AgentSession[] {
-    const conditions: string[] = [];
-    const values: Value[] = [];
-    if (filter.userId !== undefined) {
-      conditions.push("user_id = ?");
-      values.push(toColumn(filter.userId));
-    }
-    if (filter.chatId !== undefined) {
-      conditions.push("chat_id = ?");
-      values.push(toColumn(filter.chatId));
-    }
+    const { conditions, values } = conditionsOf(filter);
     if (filter.after !== undefined) {
+      const after = this.find(filter.after);
+      if (filter.owner !== undefined && ownerOf(after) !== wellFormed(filter.owner)) throw fail("session_not_found", { sessionId: filter.after });
       conditions.push("touched < ?");
-      values.push(number(this.find(filter.after), "touched"));
+      values.push(number(after, "touched"));
     }
     const scan = (isActive: 0 | 1): string =>
       `SELECT * FROM (SELECT * FROM sessions WHERE ${[...conditions, `is_active = ${isActive}`].join(" AND ")} ORDER BY touched DESC LIMIT ?)`;
@@ -75,6 +79,18 @@ export class Sessions {
     return this.connection
       .all(`${scan(1)} UNION ALL ${scan(0)} ORDER BY touched DESC LIMIT ?`, ...values, filter.limit, ...values, filter.limit, filter.limit)
       .map(toSession);
+  }
+
+  count(filter: Pick<SessionFilter, "owner" | "scenario" | "activeOnly">): number {
+    const { conditions, values } = conditionsOf(filter);
+    if (filter.activeOnly === true) conditions.push("is_active = 1");
+    const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
+    return number(this.connection.get(`SELECT count(*) AS sessions FROM sessions ${where}`, ...values) ?? {}, "sessions");
+  }
+
+  ownerOf(sessionId: string): string | undefined {
+    const row = this.look(sessionId);
+    return row === undefined ? undefined : ownerOf(row);
   }
 
   /** With its turns and messages. */
@@ -118,6 +134,15 @@ const NEXT_TOUCHED = `(1 + max(
   coalesce((SELECT max(touched) FROM sessions WHERE is_active = 0), 0),
   coalesce((SELECT max(touched) FROM sessions WHERE is_active = 1), 0)))`;
 
+function conditionsOf({ owner, scenario, userId, chatId }: Omit<SessionFilter, "limit">): { conditions: string[]; values: Value[] } {
+  const filters = Object.entries({ subject: owner, scenario, user_id: userId, chat_id: chatId }).filter(([, value]) => value !== undefined);
+  return { conditions: filters.map(([column]) => `${column} = ?`), values: filters.map(([, value]) => toColumn(value ?? "")) };
+}
+
+function ownerOf(row: Row): string {
+  return fromColumn(text(row, "subject"));
+}
+
 function toSession(row: Row): AgentSession {
   const session: AgentSession = {
     sessionId: fromColumn(text(row, "session_id")),
@@ -132,6 +157,10 @@ function toSession(row: Row): AgentSession {
   if (row["project_id"] !== null) session.projectId = fromColumn(text(row, "project_id"));
   if (row["next_stage"] !== null) session.nextStage = fromColumn(text(row, "next_stage"));
   if (row["stage_data"] !== null) session.stageData = object(row, "stage_data");
+  if (row["alias"] !== null) session.alias = fromColumn(text(row, "alias"));
+  if (row["provider"] !== null) session.provider = fromColumn(text(row, "provider"));
+  if (row["model"] !== null) session.model = fromColumn(text(row, "model"));
+  if (row["base_url"] !== null) session.baseUrl = fromColumn(text(row, "base_url"));
   return session;
 }
 

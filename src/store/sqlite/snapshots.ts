@@ -58,7 +58,7 @@ export function snapshotEnd(end: TurnEnd): NewEnd {
 
 /** Spans and events are not changed once they are in the lists of a record. */
 export function snapshotTrace(record: TraceRecord): TraceRecord {
-  return { trace: { ...record.trace }, spans: [...record.spans], events: [...record.events] };
+  return { owner: record.owner, trace: { ...record.trace }, spans: [...record.spans], events: [...record.events] };
 }
 
 export function snapshotAmounts(amounts: readonly { scope: SpendingScope; amount: Spending }[]): { scope: SpendingScope; amount: Spending }[] {

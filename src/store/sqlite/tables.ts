@@ -4,6 +4,7 @@ import { Grants } from "./grants.ts";
 import { Histories } from "./history.ts";
 import { Messages } from "./messages.ts";
 import { Owners } from "./owners.ts";
+import { Probe } from "./probe.ts";
 import { Sessions } from "./sessions.ts";
 import { Spendings } from "./spendings.ts";
 import { Traces } from "./traces.ts";
@@ -21,6 +22,7 @@ export interface Tables {
   spendings: Spendings;
   grants: Grants;
   traces: Traces;
+  probe: Probe;
 }
 
 /** All that is in a database of the newest version. */
@@ -41,5 +43,6 @@ export function openTables(connection: Connection, now: () => number): Tables {
     spendings: new Spendings(connection, sessions),
     grants: new Grants(connection),
     traces,
+    probe: new Probe(connection),
   };
 }

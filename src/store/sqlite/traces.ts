@@ -1,10 +1,11 @@
+import { HOST } from "../../contract/caller.ts";
 import type { HarnessTrace, TraceEvent, TraceSpan } from "../../contract/model.ts";
 import { fail } from "../../errors.ts";
 import { decodeCursor, encodeCursor } from "../cursor.ts";
 import { storageFailure } from "../failures.ts";
 import { hasEnded } from "../messages.ts";
 import type { Page, TraceFilter, TraceRecord } from "../store.ts";
-import { toColumn, toJson } from "../text.ts";
+import { fromColumn, toColumn, toJson } from "../text.ts";
 import { array, type Connection, number, object, text } from "./connection.ts";
 import type { Row, Value } from "./driver.ts";
 
@@ -16,13 +17,14 @@ export class Traces {
     this.connection = connection;
   }
 
-  /** A trace keeps the place in the list that it had when it was first saved. */
+  /** A trace keeps the place in the list, and the owner, that it had when it was first saved. */
   save(record: TraceRecord): void {
-    const { trace } = record;
+    const { trace, owner = HOST.subject } = record;
     this.connection.run(
-      `INSERT INTO traces (trace_id, session_id, status, trace, detail) VALUES (?, ?, ?, ?, ?)
+      `INSERT INTO traces (trace_id, subject, session_id, status, trace, detail) VALUES (?, ?, ?, ?, ?, ?)
        ON CONFLICT (trace_id) DO UPDATE SET session_id = excluded.session_id, status = excluded.status, trace = excluded.trace, detail = excluded.detail`,
       toColumn(trace.traceId),
+      toColumn(owner),
       trace.sessionId === undefined ? null : toColumn(trace.sessionId),
       trace.status,
       toJson(trace),
@@ -49,13 +51,22 @@ export class Traces {
     if (row === undefined) throw fail("trace_not_found", { traceId });
     const [spans, events] = array(row, "detail");
     if (!Array.isArray(spans) || !Array.isArray(events)) throw storageFailure("corrupt");
-    return { trace: toTrace(row), spans: spans as TraceSpan[], events: events as TraceEvent[] };
+    return { owner: fromColumn(text(row, "subject")), trace: toTrace(row), spans: spans as TraceSpan[], events: events as TraceEvent[] };
+  }
+
+  ownerOf(traceId: string): string | undefined {
+    const row = this.connection.get("SELECT subject FROM traces WHERE trace_id = ?", toColumn(traceId));
+    return row === undefined ? undefined : fromColumn(text(row, "subject"));
   }
 
   /** Newest first. */
   list(filter: TraceFilter): Page<HarnessTrace> {
     const conditions: string[] = [];
     const values: Value[] = [];
+    if (filter.owner !== undefined) {
+      conditions.push("subject = ?");
+      values.push(toColumn(filter.owner));
+    }
     if (filter.sessionId !== undefined) {
       conditions.push("session_id = ?");
       values.push(toColumn(filter.sessionId));

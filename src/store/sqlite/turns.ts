@@ -49,7 +49,7 @@ export class Turns {
     );
     const turnKey = number(turn ?? {}, "turn_key");
     if (start.idempotency !== undefined) keys.add(turnKey, start.idempotency);
-    traces.save({ trace: start.trace, spans: [], events: [] });
+    traces.save({ owner: start.owner, trace: start.trace, spans: [], events: [] });
     // Nobody asks for what a turn outside a session was given.
     if (sessionKey === null) return;
     for (const [position, body] of start.bodies.entries()) messages.put({ turnKey, position }, body, false, now());
@@ -119,6 +119,12 @@ export class Turns {
       if (isKept) this.finish(turnKey, "interrupted");
       else this.delete(turn);
     }
+  }
+
+  /** Deletes all turns of a session, with their messages and summaries. */
+  empty(sessionKey: number): void {
+    this.tables.connection.run("DELETE FROM turns WHERE session_key = ?", sessionKey);
+    this.tables.sessions.touch(sessionKey);
   }
 
   findByKey(key: string): KeptTurn | undefined {

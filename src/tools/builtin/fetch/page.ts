@@ -1,8 +1,9 @@
 import { ToolFailure } from "../../tool.ts";
 import { readBody } from "./body.ts";
 import { openConnections, type Reply } from "./connections.ts";
+import { discard, follow, headerOf } from "./follow.ts";
 import { isHtml, isText, mediaOf, textOf } from "./media.ts";
-import { checkedUrl, type Reach } from "./reach.ts";
+import type { Reach } from "./reach.ts";
 import { readable } from "./readable.ts";
 
 export interface PageRequest {
@@ -48,39 +49,8 @@ export async function fetchPage(request: PageRequest, reach: Reach, signal: Abor
   }
 }
 
-const MOST_REDIRECTS = 5;
-const redirectStatus = new Set([301, 302, 303, 307, 308]);
 /** Answers that have no body by their nature. */
 const bodiless = new Set([204, 205, 304]);
-
-interface Followed {
-  reply: Reply;
-  from: URL;
-  redirects: string[];
-}
-
-/** Goes where redirects lead; each hop is checked like the first. */
-async function follow(first: URL, send: (url: URL) => Promise<Reply>): Promise<Followed> {
-  const redirects: string[] = [];
-  for (let from = first; ; ) {
-    const reply = await send(from);
-    const location = redirectStatus.has(reply.statusCode) ? headerOf(reply, "location") : "";
-    if (location === "") return { reply, from, redirects };
-    discard(reply);
-    if (redirects.length === MOST_REDIRECTS) throw new ToolFailure(`The server redirected more than ${MOST_REDIRECTS} times`);
-    redirects.push(from.href);
-    from = redirectTarget(location, from);
-  }
-}
-
-function redirectTarget(location: string, from: URL): URL {
-  try {
-    return checkedUrl(location, from);
-  } catch (error) {
-    if (!(error instanceof ToolFailure)) throw error;
-    throw new ToolFailure(`${from.host} redirected to a place that is not followed: ${error.message}`);
-  }
-}
 
 async function pageOf(reply: Reply, from: URL, { maxBytes, method, raw }: PageRequest, signal: AbortSignal): Promise<FetchedPage> {
   const contentType = headerOf(reply, "content-type").slice(0, 200);
@@ -111,14 +81,4 @@ function notText({ status, contentType }: FetchedPage, bytes: number | undefined
 function validators(reply: Reply): Pick<FetchedPage, "etag" | "lastModified"> {
   const [etag, lastModified] = [headerOf(reply, "etag"), headerOf(reply, "last-modified")];
   return { ...(etag === "" ? {} : { etag }), ...(lastModified === "" ? {} : { lastModified }) };
-}
-
-/** The value of a header; empty where there is none. */
-function headerOf({ headers }: Reply, name: string): string {
-  const value = headers[name] ?? "";
-  return Array.isArray(value) ? value.join(", ") : value;
-}
-
-function discard({ body }: Reply): void {
-  body.destroy();
 }

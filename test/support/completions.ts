@@ -1,0 +1,140 @@
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { hash } from "@node-rs/argon2";
+import { EventSource } from "eventsource";
+import { expect, onTestFinished } from "vitest";
+import { type Answer, type Asking, askerOf, type HttpSidecar, spawnHttp } from "./http.ts";
+import type { ModelServer } from "./model-server.ts";
+import { temporaryFolder } from "./sidecar.ts";
+
+/** The key that the configuration has for the model server. */
+export const MODEL_KEY = "key-of-the-model-server";
+
+export interface Configured {
+  /** Asked where nobody says otherwise, as `openai:test-model`. */
+  model?: ModelServer;
+  /** What else stands in the file. */
+  config?: Record<string, unknown> & { providers?: Record<string, object> };
+  args?: string[];
+}
+
+/** A sidecar with a listener and a configuration file; how many requests come is not limited. */
+export async function spawnConfigured({ model, config = {}, args = [] }: Configured = {}): Promise<HttpSidecar> {
+  const folder = temporaryFolder();
+  const openai = { ...(model === undefined ? {} : { baseUrl: `${model.url}/v1`, apiKey: MODEL_KEY }), retry: { attempts: 1 }, ...config.providers?.["openai"] };
+  const file = { ...(model === undefined ? {} : { model: "openai:test-model" }), ...config, providers: { ...config.providers, openai } };
+  // JSON is YAML.
+  writeFileSync(join(folder, "config.yaml"), JSON.stringify(file));
+  return spawnHttp({ args: ["--config", join(folder, "config.yaml"), "--rate-limit", "0", ...args] });
+}
+
+/** Keys for `api.auth.keys`, each named like its subject; weak hashes, so that they cost no time. */
+export async function keysFor(subjects: Record<string, readonly string[]>): Promise<{ subject: string; key_hash: string; scopes: readonly string[] }[]> {
+  const options = { algorithm: 2, memoryCost: 64, timeCost: 1, parallelism: 1 };
+  return Promise.all(Object.entries(subjects).map(async ([subject, scopes]) => ({ subject, key_hash: await hash(keyOf(subject), options), scopes })));
+}
+
+export const keyOf = (subject: string) => `key-of-${subject}`;
+
+/** Requests of a subject of `keysFor`. */
+export const as = ({ url }: HttpSidecar, subject: string) => askerOf(url, keyOf(subject));
+
+/** The answer is this error, in the body that all errors have. */
+export function expectError({ status, headers, body }: Answer, expected: number, code: string, message: unknown = expect.any(String)): void {
+  expect({ status, body }).toEqual({ status: expected, body: { error: { code, message, request_id: headers["x-request-id"] } } });
+  expect(headers).toMatchObject({ "content-type": "application/json; charset=utf-8", "x-request-id": expect.stringMatching(UUID) });
+}
+
+export const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
+
+/** Data of an event, with whatever its name stands for. */
+export interface EventData {
+  request_id: string;
+  session_id: string | null;
+  text: string;
+  id: string;
+  name: string;
+  args: string;
+  result: string;
+  is_error: boolean;
+  outcome: object;
+  error: { code: string; message: string; request_id: string };
+}
+export type SeenEvent = [name: string, data: Partial<EventData>];
+
+const names = ["started", "assistant_delta", "tool_call", "tool_result", "finished", "error"];
+
+/** Posts a prompt and reads the stream with a public client, up to where the server closes it. */
+export async function readEvents({ url, token }: HttpSidecar, path: string, body: object, headers: Record<string, string> = {}): Promise<SeenEvent[]> {
+  const seen: SeenEvent[] = [];
+  const source = new EventSource(`${url}${path}`, {
+    fetch: (address, init) =>
+      fetch(address, {
+        ...init,
+        method: "POST",
+        headers: { ...init.headers, authorization: `Bearer ${token}`, "content-type": "application/json", ...headers },
+        body: JSON.stringify(body),
+      }),
+  });
+  onTestFinished(() => source.close());
+  await new Promise<void>((resolve, reject) => {
+    for (const name of names) {
+      source.addEventListener(name, (event) => {
+        // An event of the server's that is named `error` has data; what the client says of the connection has none.
+        if ("data" in event) seen.push([name, JSON.parse(String(event.data))]);
+      });
+    }
+    source.addEventListener("message", () => reject(new Error("an event without a name")));
+    source.addEventListener("error", (event) => {
+      if ("data" in event) return;
+      if (event.code !== undefined) reject(new Error(`${event.code} ${event.message ?? ""}`));
+      else resolve();
+    });
+  });
+  source.close();
+  return seen;
+}
+
+/** Deltas that follow each other become one. */
+export function merged(events: readonly SeenEvent[]): SeenEvent[] {
+  return events.reduce<SeenEvent[]>((all, [name, data]) => {
+    const last = all.at(-1);
+    if (name === "assistant_delta" && last?.[0] === name) all[all.length - 1] = [name, { text: `${last[1].text}${data.text}` }];
+    else all.push([name, data]);
+    return all;
+  }, []);
+}
+
+/** A stream whose bytes the test reads itself, and which it may leave. */
+export async function openStream(asker: Pick<HttpSidecar, "open">, path: string, body: object, asking: Asking = {}) {
+  const request = asker.open("POST", path, { ...asking, body: { ...body, stream: true } });
+  const [response] = (await once(request, "response")) as [IncomingMessage];
+  return { request, response };
+}
+
+/** The rest of a response; `isWhole` is false when the connection broke. */
+export async function restOf(response: IncomingMessage): Promise<{ text: string; isWhole: boolean }> {
+  let text = "";
+  response.setEncoding("utf8").on("data", (part: string) => {
+    text += part;
+  });
+  const isWhole = await new Promise<boolean>((resolve) => {
+    response.once("end", () => resolve(true));
+    response.once("error", () => resolve(false));
+    response.once("close", () => resolve(false));
+  });
+  return { text, isWhole };
+}
+
+/** Waits until `look` gives something; asked again and again, because there is no event for it. */
+export async function eventually<T>(look: () => T | undefined | Promise<T | undefined>, what: string, patienceMs = 20_000): Promise<T> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
