@@ -1,11 +1,12 @@
 /** The HTTP listener and the least that could stand in its place, asked by a client in a process of its own. */
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fullText, parseModel } from "./peers/answers.js";
 import { Peer } from "./peer.js";
-import { configuredSidecar } from "./sidecar.js";
+import { configuredSidecar, spawnSidecar } from "./sidecar.js";
 
 /** What the streams of one run have brought. */
 const folder = mkdtempSync(join(tmpdir(), "sidecar-bench-http-"));
@@ -26,11 +27,22 @@ export async function httpSidecar(baseUrl) {
   return { peer: sidecar, port: Number(new URL(url).port), token };
 }
 
+/** One that serves HTTP alone, as soon as it listens. */
+export async function containerSidecar() {
+  const peer = spawnSidecar(["--http", "127.0.0.1:0", "--http-only"]);
+  for (;;) {
+    await once(peer.child.stderr, "data");
+    const url = /listening on (\S+)/.exec(peer.stderr)?.[1];
+    if (url !== undefined) return { peer, url };
+  }
+}
+
 /** @returns {Promise<Server>} */
 export async function minimalHttp(baseUrl) {
   const peer = new Peer([fileURLToPath(import.meta.resolve("./peers/minimal-http.js")), baseUrl]);
   const [line] = await peer.lines(1);
-  return { peer, port: JSON.parse(line).port };
+  const { port } = JSON.parse(line);
+  return { peer, port, url: `http://127.0.0.1:${port}` };
 }
 
 /** @returns {Peer} For `askMany` and `streamMany`. */

@@ -20,3 +20,8 @@ export function table(rows) {
 export function thousands(value) {
   return (Math.round(value / 1000) * 1000).toLocaleString("en");
 }
+
+/** The same for one that may be small. */
+export function rounded(value) {
+  return Number(value.toPrecision(3)).toLocaleString("en");
+}

@@ -9,15 +9,20 @@ export const MASK = "********";
 /** What people give a local server as its key: masking these words would hide provider names and explain nothing. */
 const placeholder = /^(?:ollama|openai|anthropic|claude|lm-?studio|local(?:host)?|none|null|dummy|empty|unused|not-?needed|no-?key|placeholder)$/i;
 
-/** Remembers a secret, so that it is masked wherever it appears from now on. */
-export function registerSecret(value: string | undefined): void {
+/**
+ * Remembers a secret, so that it is masked wherever it appears from now on. `forGood`: one that the process was started
+ * or configured with; of the others, which come with calls, the newest are remembered.
+ */
+export function registerSecret(value: string | undefined, { forGood = false }: { forGood?: boolean } = {}): void {
   const secret = value?.trim();
   if (secret === undefined || secret.length < SHORTEST_VALUE || secret === MASK || placeholder.test(secret)) return;
   const forms = known.get(secret) ?? writtenForms(secret);
   if (!known.delete(secret)) patterns = undefined;
   known.set(secret, forms);
+  if (forGood) kept.add(secret);
   for (const oldest of known.keys()) {
-    if (known.size <= MOST_VALUES) break;
+    if (known.size - kept.size <= MOST_VALUES) break;
+    if (kept.has(oldest)) continue;
     known.delete(oldest);
     patterns = undefined;
   }
@@ -78,6 +83,7 @@ const MOST_NODES = 200_000;
 
 /** Each known secret with the forms in which it is searched for, the one used last at the end. */
 const known = new Map<string, readonly string[]>();
+const kept = new Set<string>();
 /** All forms, the longest first; undefined when they have to be gathered again. */
 let patterns: readonly string[] | undefined;
 

@@ -152,14 +152,15 @@ describe("redacting text", () => {
     expect(redactText("the end")).toBe("the end");
   });
 
-  it("forgets the values seen longest ago, not those seen again", () => {
+  it("forgets the values seen longest ago, not those seen again, nor those that were given for good", () => {
     registerSecret("seen-long-ago");
     registerSecret("seen-again");
+    registerSecret("given-at-the-start", { forGood: true });
     for (let i = 0; i < 600; i++) {
       registerSecret(`filler-value-${i}`);
       registerSecret("seen-again");
     }
-    expect(redactText("seen-long-ago seen-again filler-value-599")).toBe(`seen-long-ago ${MASK} ${MASK}`);
+    expect(redactText("seen-long-ago seen-again filler-value-599 given-at-the-start")).toBe(`seen-long-ago ${MASK} ${MASK} ${MASK}`);
   });
 
   it.each([

@@ -1,12 +1,12 @@
 import { countdown, Peer } from "../peer.js";
-import { request, spawnSidecar } from "../sidecar.js";
+import { request, spawnSidecar, warmCodeCache } from "../sidecar.js";
 import { medianOf, takeTurns } from "../turns.js";
 
 const PAIRS = 40;
 
 /** From spawn to the first reply, the request being written at once, over a Node that does nothing. */
 export async function startup() {
-  await warmCodeCache();
+  await warmCodeCache([]);
   const turns = await takeTurns(PAIRS, { sidecar: untilFirstReply, bare: untilExit });
   return [
     {
@@ -17,14 +17,6 @@ export async function startup() {
       goal: "≤ 1.35 (Node 20)",
     },
   ];
-}
-
-/** The first run of a build leaves its code cache at its end. */
-async function warmCodeCache() {
-  const sidecar = spawnSidecar();
-  const ended = sidecar.ended();
-  await sidecar.write([request(1, "system.ping"), request(2, "system.shutdown")]);
-  await ended;
 }
 
 async function untilFirstReply() {

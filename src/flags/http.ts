@@ -64,7 +64,7 @@ export const httpReaders: Readonly<Record<string, (value: string, said: SaidOfHt
   },
   "--auth-token": (value, said) => {
     // Before anything else: whatever is complained about next must not show it.
-    registerSecret(value);
+    registerSecret(value, { forGood: true });
     if (!isToken(value)) throw new BadFlag(`--auth-token must be ${TOKEN_RULE}`);
     said.token = value;
   },

@@ -30,8 +30,8 @@ export function methodSections(defs: Definitions): string {
 /** One line for each method, to find one's way. */
 export function methodList(): string {
   return table(
-    ["Method", "What it does"],
-    Object.values<MethodFacts>(methods).map(({ name, summary }) => [linkTo(name), firstSentence(summary)]),
+    ["Method", "What it does", "Scope"],
+    Object.values<MethodFacts>(methods).map(({ name, summary, scope }) => [linkTo(name), firstSentence(summary), `\`${scope}\``]),
   );
 }
 
@@ -82,6 +82,7 @@ export function shapeSections(defs: Definitions): string {
 /** What the sections read of a contract entry, whatever its schemas are. */
 interface MethodFacts {
   name: string;
+  scope: string;
   summary: string;
   errors: readonly ErrorName[];
   concurrency?: { description: string };

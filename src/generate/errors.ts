@@ -3,14 +3,16 @@ import { universalErrors } from "../contract/define.ts";
 import { methods } from "../contract/index.ts";
 import { type ErrorName, errorTable, fail, failureTable } from "../errors.ts";
 import { linkTo, table } from "./markdown.ts";
+import { errorsByStatus } from "./openapi/errors.ts";
+import { operations } from "./operations.ts";
 
 /** Every error that an answer can carry, with what a program finds in `data` and who raises it. */
 export function errorReference(): string {
   return table(
-    ["Code", "`kind`", "`data`", "Message", "Retry", "Raised by"],
+    ["Code", "`kind`", "`data`", "Message", "Retry", "HTTP", "Raised by"],
     namesOf(errorTable).map((name) => {
-      const { code, kind, message, retryable } = errorTable[name];
-      return [`${code}`, `\`${kind}\``, dataText(name), `${message}.`, retryable ? "yes" : "no", raisedBy(name)];
+      const { code, kind, message, retryable, http } = errorTable[name];
+      return [`${code}`, `\`${kind}\``, dataText(name), `${message}.`, retryable ? "yes" : "no", `${http} \`${name}\``, raisedBy(name)];
     }),
   );
 }
@@ -35,6 +37,9 @@ export function failureReference(): string {
 
 /** Anchor of the section that holds the error table. */
 const ANY_REQUEST = "errors";
+
+/** What the HTTP listener raises, by any of its routes or of itself. */
+const overHttp = new Set(operations.flatMap((operation) => ["not_found" as const, ...[...errorsByStatus(operation).values()].flat()]));
 
 /** What `data` holds beside `data.code`. Listed by name, so that a new error has to say it. */
 const data: Record<ErrorName, string> = {
@@ -89,7 +94,8 @@ function codeInData(name: ErrorName): string | undefined {
 function raisedBy(name: ErrorName): string {
   if (universalErrors.some((universal) => universal === name)) return "any request";
   const raising = Object.values<{ name: string; errors: readonly ErrorName[] }>(methods).filter(({ errors }) => errors.includes(name));
-  return raising.length === 0 ? "nothing in this version" : raising.map((method) => linkTo(method.name)).join(", ");
+  if (raising.length > 0) return raising.map((method) => linkTo(method.name)).join(", ");
+  return overHttp.has(name) ? linkTo("HTTP") : "nothing in this version";
 }
 
 function namesOf<T extends object>(entries: T): (keyof T & string)[] {

@@ -4,6 +4,7 @@ import { configReference, limitsReference } from "./configuration.ts";
 import { linkedConfig } from "./definitions.ts";
 import { errorReference, failureReference } from "./errors.ts";
 import { anchor } from "./markdown.ts";
+import { routeTables } from "./routes.ts";
 import { schemaBundle } from "./schema.ts";
 
 /**
@@ -35,6 +36,7 @@ function generatedParts(): Record<string, string> {
     limits: limitsReference(),
     failures: failureReference(),
     config: configReference(linkedConfig()),
+    routes: routeTables(),
     "method-list": methodList(),
     methods: methodSections($defs),
     notifications: notificationSections($defs),

@@ -210,7 +210,7 @@ function absolutePath(value: string, base: string): string {
 
 function registerSecrets(layer: Layer): void {
   mapValues(layer, (value, at) => {
-    if (typeof value === "string" && isSecretKey(at.at(-1) ?? "")) registerSecret(value);
+    if (typeof value === "string" && isSecretKey(at.at(-1) ?? "")) registerSecret(value, { forGood: true });
     return value;
   });
 }

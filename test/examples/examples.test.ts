@@ -37,6 +37,19 @@ const outputs = {
     "the app is       dark",
     "it ended with    exit code 0",
   ],
+  "http-only.py": [
+    "it is            ok, and its name is alice",
+    "the session is   active",
+    "the model says   Explain the CAP theorem. (stop)",
+    "the session is   closed",
+    "it ended with    exit code 0",
+  ],
+  "http.mjs": [
+    "the session is   shopping, with echo:any",
+    "the model says   Milk, bread, a good book.",
+    "it was asked     1 time",
+    "the host finds   user, assistant",
+  ],
 } satisfies Record<string, (string | RegExp)[]>;
 
 describe("the examples", () => {

@@ -1,6 +1,9 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { help } from "../../src/flags/help.ts";
+import { spawnHttp } from "../support/http.ts";
 import { openaiStream, startModelServer } from "../support/model-server.ts";
 import { root } from "../support/root.ts";
 import { type Frame, startSidecar, temporaryFolder } from "../support/sidecar.ts";
@@ -11,11 +14,15 @@ const blocks = [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, lang
 const programs = blocks.filter(({ language, text }) => language === "js" && text.startsWith("import "));
 const configurations = blocks.filter(({ language, text }) => language === "yaml" && text.startsWith("storagePath:"));
 const transcripts = blocks.filter(({ language }) => language === "jsonl");
-const excerpts = blocks.filter((block) => ["js", "yaml"].includes(block.language) && ![...programs, ...configurations].includes(block));
+const listeners = blocks.filter(({ language, text }) => language === "yaml" && text.startsWith("api:"));
+const excerpts = blocks.filter((block) => ["js", "yaml"].includes(block.language) && ![...programs, ...configurations, ...listeners].includes(block));
+/** Each with what stands below it as its answer. */
+const requests = blocks.flatMap(({ text }, index) => (text.startsWith("curl ") ? [{ command: text, answer: blocks[index + 1]!.text.trim() }] : []));
+const canCurl = spawnSync("curl", ["--help", "all"], { encoding: "utf8" }).stdout?.includes(" --json ") === true;
 
 describe("README.md", () => {
   it("has the blocks that the tests below are about", () => {
-    expect([programs, configurations, transcripts, excerpts].map(({ length }) => length)).toEqual([1, 1, 2, 3]);
+    expect([programs, configurations, transcripts, excerpts, listeners, requests].map(({ length }) => length)).toEqual([1, 1, 2, 3, 1, 4]);
   });
 
   it("shows a first program that runs as it stands", async () => {
@@ -44,6 +51,38 @@ describe("README.md", () => {
     const secrets = [...text.matchAll(/\{\{(\w+)\}\}/g)].map(([, name = ""]) => [name, `secret-of-${name}`]);
     const sidecar = await startSidecar({ args: ["--config", join(folder, "config.yaml")], env: Object.fromEntries(secrets) as NodeJS.ProcessEnv });
     expect(await sidecar.call("config.get")).toMatchObject({ storagePath: join(folder, "sidecar.db"), budgets: { session: { maxCostUsd: 2 } } });
+  });
+
+  it.skipIf(!canCurl)("shows requests over HTTP that are answered as it says", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "claude"), "#!/bin/sh\necho '2.1.20 (Claude Code)'\n", { mode: 0o755 });
+    const env = { KEY: "a-key-of-at-least-16-characters" };
+    const { url } = await spawnHttp({
+      args: ["--auth-token", env.KEY],
+      env: { PATH: `${folder}:/usr/bin:/bin`, HOME: folder, SLEEVE_NAME: "alice", WORKSPACE_PATH: undefined },
+    });
+    let sessionId = "";
+    for (const { command, answer } of requests) {
+      const outcome = await run("sh", ["-c", command.replace("http://127.0.0.1:8900", url)], { env: { ...env, ID: sessionId } });
+      expect(outcome).toMatchObject({ code: 0, stderr: "" });
+      expect(withoutMoments(outcome.stdout.trim())).toBe(withoutMoments(answer));
+      sessionId ||= /"session_id":"([^"]+)"/.exec(outcome.stdout)?.[1] ?? "";
+    }
+  });
+
+  it("shows a configuration of the listener that a sidecar starts with", async () => {
+    const config = join(temporaryFolder(), "config.yaml");
+    writeFileSync(config, listeners[0]!.text.replace(":8900", ":0"));
+    const sidecar = await startSidecar({ args: ["--config", config] });
+    // A key is known, so no token is made.
+    expect(sidecar.frames[0]).toMatchObject({ params: { listenInfo: { http: { url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) } } } });
+    expect(JSON.stringify(sidecar.frames[0])).not.toContain("token");
+  });
+
+  it("names every flag of the listener that --help names", () => {
+    const flags = [...help.split("HTTP listener")[1]!.matchAll(/^ {2}(--[a-z-]+)/gm)].map(([, flag]) => flag!);
+    expect(flags.length).toBeGreaterThanOrEqual(10);
+    for (const flag of flags) expect(readme).toMatch(new RegExp(`^\\|.*\`${flag}[\` ]`, "m"));
   });
 
   it.each(excerpts.map(({ text }) => [text.trim().split("\n")[0]!, text] as const))('shows "%s" as an example has it', (_firstLine, text) => {
@@ -85,6 +124,14 @@ function anchorsOf(markdown: string): string[] {
       .replaceAll(/[^\w\- ]/g, "")
       .replaceAll(" ", "-"),
   );
+}
+
+/** Ids, times, and what processes take. */
+function withoutMoments(text: string): string {
+  return text
+    .replaceAll(/[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/g, "uuid")
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "time")
+    .replaceAll(/"(pid|uptime_seconds|memory_mb)":[\d.]+/g, '"$1":0');
 }
 
 function withoutIds(frame: Frame): unknown {

@@ -3,7 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
+import type { ZodType } from "zod";
 import { Config } from "../../src/contract/config.ts";
+import { defaults } from "../../src/contract/defaults.ts";
+import { oneShot } from "../../src/contract/http/completions.ts";
+import { rawRoutes, routes } from "../../src/contract/http/index.ts";
 import { hostRequests, methods, type MethodName, notifications } from "../../src/contract/index.ts";
 import { ToolFailureKind, ToolMode } from "../../src/contract/model.ts";
 import { errorTable, failureTable } from "../../src/errors.ts";
@@ -234,8 +238,48 @@ describe("the transcripts in protocol.md", () => {
   });
 });
 
+describe("the chapter on HTTP in protocol.md", () => {
+  const chapter = protocol.split("\n## HTTP\n")[1]!.split("\n## ")[0]!;
+
+  it("lists every route with what a key needs for it", () => {
+    for (const { verb, path } of [...routes, ...Object.values(rawRoutes)]) expect(chapter).toContain(`| \`${verb} ${path}\` |`);
+    expect(chapter).toMatch(/^\| `GET \/health` \|.*\| open \|$/m);
+    expect(chapter).toMatch(/^\| `POST \/v1\/completions` \|.*\(#agentchatcomplete\) \| `write` \|$/m);
+    expect(chapter).toMatch(/^\| `GET \/status` \|.*\| `read`; open with `api.public: \[status\]` \|$/m);
+  });
+
+  it("says the limits that hold when nobody says otherwise", () => {
+    const { max_body_bytes, rate_limit_per_minute, max_concurrent_requests, max_sessions, request_timeout_seconds } = defaults.api;
+    const limit = (key: string) => chapter.split("\n").find((row) => row.replace(/ +/g, " ").endsWith(`\`api.${key}\` |`))!;
+    expect(limit("limits.max_body_bytes")).toContain(`${max_body_bytes / 1024 ** 2} MiB`);
+    expect(limit("limits.rate_limit_per_minute")).toContain(`${rate_limit_per_minute} in any minute`);
+    expect(limit("limits.dispatch_limit_per_minute")).toContain(`${rate_limit_per_minute / 4}`);
+    expect(limit("limits.max_concurrent_requests")).toContain(`${max_concurrent_requests}, else 503`);
+    expect(limit("limits.max_sessions")).toContain(`${max_sessions} open at a time`);
+    expect(limit("request_timeout_seconds")).toContain(`${request_timeout_seconds} seconds`);
+    expect(protocol).toContain(`\`api.shutdown_grace_seconds\` (${defaults.api.shutdown_grace_seconds})`);
+  });
+
+  it("shows events that tellers tell, and an error as it is answered", () => {
+    const [error, events] = blocks("http");
+    const told = events!.filter((line) => line.startsWith("event: ")).map((line) => line.slice("event: ".length));
+    expect(told).toEqual(["started", "assistant_delta", "assistant_delta", "finished"]);
+    const schemas = oneShot.stream!.events as Readonly<Record<string, ZodType>>;
+    for (const [index, line] of events!.filter((each) => each.startsWith("data: ")).entries())
+      expect(schemas[told[index]!]!.safeParse(JSON.parse(line.slice("data: ".length)))).toMatchObject({ success: true });
+    const { code, message } = (JSON.parse(error!.at(-1)!) as { error: { code: keyof typeof errorTable; message: string } }).error;
+    expect(error![0]).toContain(` ${errorTable[code].http} `);
+    expect(message).toBe(errorTable[code].message);
+  });
+
+  it("is where the table of errors sends those who look for an error of the transport", () => {
+    for (const code of ["unauthorized", "forbidden", "rate_limited", "not_enabled"] as const)
+      expect(protocol).toMatch(new RegExp(`^\\|.*\\| ${errorTable[code].http} \`${code}\` \\| \\[HTTP\\]\\(#http\\) \\|$`, "m"));
+  });
+});
+
 describe("making protocol.md", () => {
-  const wholeChapter = ["help", "limits", "failures", "config", "method-list", "methods", "notifications", "host-requests", "shapes", "errors"]
+  const wholeChapter = ["help", "limits", "failures", "config", "routes", "method-list", "methods", "notifications", "host-requests", "shapes", "errors"]
     .map((name) => `<!-- generated: ${name} -->`)
     .join("\n");
 

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hash } from "@node-rs/argon2";
 import { EventSource } from "eventsource";
@@ -30,6 +30,20 @@ export async function spawnConfigured({ model, config = {}, args = [] }: Configu
   return spawnHttp({ args: ["--config", join(folder, "config.yaml"), "--rate-limit", "0", ...args] });
 }
 
+/** The beginning of every PNG file, which is enough to be taken for one. */
+export const PNG = Buffer.from("89504e470d0a1a0a0000000d49484452", "hex");
+
+/** A folder that tools and attachments may read. */
+export function workspace(): { folder: string; config: Record<string, unknown> } {
+  const outer = temporaryFolder();
+  const folder = join(outer, "workspace");
+  mkdirSync(folder);
+  writeFileSync(join(outer, "secret.txt"), "canary");
+  writeFileSync(join(folder, "note.md"), "# Plan\n");
+  writeFileSync(join(folder, "shot.png"), PNG);
+  return { folder, config: { tools: { builtin: ["read_file"], roots: [folder], fetch: { allowPrivate: true } } } };
+}
+
 /** Keys for `api.auth.keys`, each named like its subject; weak hashes, so that they cost no time. */
 export async function keysFor(subjects: Record<string, readonly string[]>): Promise<{ subject: string; key_hash: string; scopes: readonly string[] }[]> {
   const options = { algorithm: 2, memoryCost: 64, timeCost: 1, parallelism: 1 };
@@ -46,6 +60,28 @@ export function expectError({ status, headers, body }: Answer, expected: number,
   expect({ status, body }).toEqual({ status: expected, body: { error: { code, message, request_id: headers["x-request-id"] } } });
   expect(headers).toMatchObject({ "content-type": "application/json; charset=utf-8", "x-request-id": expect.stringMatching(UUID) });
 }
+
+/** A session as it is read. */
+export interface Session {
+  id: string;
+  messages: { id: string; role: string; content: string; partial: boolean }[];
+  next_cursor: string | null;
+}
+
+type Caller = Pick<HttpSidecar, "call">;
+
+/** Creates one; gives its id. */
+export async function newSession({ call }: Caller, body: object = {}): Promise<string> {
+  const answer = await call<Session>("POST", "/v1/sessions", { body });
+  expect(answer.status).toBe(201);
+  return answer.body.id;
+}
+
+/** One prompt, answered in one piece. */
+export const say = ({ call }: Caller, id: string, prompt: string, more: object = {}) =>
+  call<{ final_message: string; session_id: string }>("POST", `/v1/sessions/${id}/completions`, { body: { prompt, ...more } });
+
+export const messagesIn = async ({ call }: Caller, id: string) => (await call<Session>("GET", `/v1/sessions/${id}`)).body.messages;
 
 export const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
 

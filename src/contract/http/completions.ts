@@ -4,25 +4,25 @@ import { errorOfFailure, fail } from "../../errors.ts";
 import { FileRef } from "../agent/files.ts";
 import type { CallParams, NotificationParams, Result } from "../index.ts";
 import type { ToolResult } from "../model.ts";
+import { ById } from "./by-id.ts";
 import { type RouteRequest, type RouteStream, route, type ServerEvent, type StreamNotice, type StreamTeller } from "./define.ts";
 import { ErrorBody } from "./errors.ts";
 import { ModelId, splitModelId } from "./model-id.ts";
+import { optional } from "./optional.ts";
 
 const CompletionRequest = z.object({
   prompt: z.string().min(1).describe("What the user says."),
-  model: ModelId.optional().describe("Asked instead of the session's, or the configured one: `provider:name`."),
-  role: z.string().min(1).max(256).optional().describe("Role to apply to this request."),
-  agent: z.string().min(1).max(256).optional().describe("Agent to run the request through."),
-  stream: z.boolean().optional().describe("Server-sent events instead of one answer; as does `Accept: text/event-stream`."),
-  files: z.array(FileRef).max(32).optional().describe("Attached to the prompt: paths inside the configured roots, and public addresses."),
-  tools: z.array(z.string().min(1).max(256)).max(1024).optional().describe("Tools that the model may call, by name; all that are configured when left out."),
-  temperature: z.number().optional(),
-  max_tokens: z.int().min(1).optional().describe("Longest answer of one model call."),
-  auto_continue: z.boolean().optional().describe("Let an agent go on by itself. Nothing to go on with where no agent runs."),
+  model: optional(ModelId).describe("Asked instead of the session's, or the configured one: `provider:name`."),
+  role: optional(z.string().min(1).max(256)).describe("Role to apply to this request."),
+  agent: optional(z.string().min(1).max(256)).describe("Agent to run the request through."),
+  stream: optional(z.boolean()).describe("Server-sent events instead of one answer; when left out, `Accept: text/event-stream` asks for them as well."),
+  files: optional(z.array(FileRef).max(32)).describe("Attached to the prompt: paths inside the configured roots, and public addresses."),
+  tools: optional(z.array(z.string().min(1).max(256)).max(1024)).describe("Tools that the model may call, by name; all that are configured when left out."),
+  temperature: optional(z.number()),
+  max_tokens: optional(z.int().min(1)).describe("Longest answer of one model call."),
+  auto_continue: optional(z.boolean()).describe("Let an agent go on by itself. Nothing to go on with where no agent runs."),
 });
 type CompletionRequest = z.output<typeof CompletionRequest>;
-
-const ById = z.object({ id: z.string().min(1).max(128).describe("Of the session.") });
 
 const Call = z.object({
   id: z.string(),
@@ -91,7 +91,7 @@ export const oneShot = route({
   params: ({ body }) => paramsOf(body, null),
   reply: (result, { requestId }) => replyOf(result, requestId, null),
   stream: streamed<{ body: typeof CompletionRequest }>(() => null),
-  errors: ["role_not_found", "agent_not_found", "unsupported_media"],
+  errors: ["role_not_found", "agent_not_found", "unsupported_media", "cancelled"],
   example: { request: { prompt: "Explain the TCP handshake", model: "openai:gpt-4o" }, response: responseExample },
 });
 
@@ -107,7 +107,7 @@ export const inSession = route({
   params: ({ body, path }) => paramsOf(body, path.id),
   reply: (result, { requestId, path }) => replyOf(result, requestId, path.id),
   stream: streamed<{ path: typeof ById; body: typeof CompletionRequest }>(({ path }) => path.id),
-  errors: ["role_not_found", "agent_not_found", "unsupported_media"],
+  errors: ["role_not_found", "agent_not_found", "unsupported_media", "cancelled"],
   example: {
     request: { prompt: "What was the bug we found yesterday?", stream: false },
     response: { ...responseExample, session_id: "550e8400-e29b-41d4-a716-446655440000" },

@@ -1,14 +1,14 @@
 /** Sessions with a context of their own, at the root: made, asked, watched, closed. */
 import * as z from "zod";
 import { fail } from "../../errors.ts";
-import type { AgentSession } from "../model.ts";
+import { type AgentSession, Id } from "../model.ts";
 import { CONTEXT_SCENARIO } from "../scenarios.ts";
+import { ById } from "./by-id.ts";
 import { route } from "./define.ts";
 
 /** Of the specification that these routes follow. */
 const CONTEXT_PROTOCOL = "2.0.0";
 
-const ById = z.object({ id: z.string().min(1).max(128).describe("Of the session.") });
 const ProviderName = z.string().min(1).max(64).describe("`openai`, `ollama`, `anthropic`, …");
 const ModelName = z.string().min(1).max(256);
 
@@ -47,7 +47,7 @@ export const create = route({
         base_url: z
           .url({ protocol: /^https?$/ })
           .optional()
-          .describe("Address of the model server."),
+          .describe("Address of the model server, `http:` or `https:`."),
       })
       .nullish()
       .transform((body) => body ?? {}),
@@ -75,7 +75,7 @@ export const list = route({
   request: {
     query: z.object({
       limit: z.coerce.number<string>().int().min(1).max(1000).optional().describe("100 when left out."),
-      after: z.string().min(1).max(128).optional().describe("The `session_id` that ended the page before."),
+      after: Id.optional().describe("The `session_id` that ended the page before."),
     }),
   },
   status: 200,
@@ -124,7 +124,10 @@ export const providers = route({
     body: z.object({
       provider: ProviderName.optional(),
       model: ModelName.optional(),
-      base_url: z.url({ protocol: /^https?$/ }).optional(),
+      base_url: z
+        .url({ protocol: /^https?$/ })
+        .optional()
+        .describe("Address of the model server, `http:` or `https:`."),
       api_key: z.string().min(1).max(8192).optional().describe("Never stored or logged; said again after a restart."),
     }),
   },
@@ -144,7 +147,7 @@ export const providers = route({
 const Task = z
   .object({
     task: z.string().min(1).optional().describe("What is to be done. Has to be there, unless `task_input` is."),
-    task_input: z.string().min(1).optional().describe("Another name for it; one of the two is enough."),
+    task_input: z.string().min(1).optional().describe("Another name for it. One of the two is given, not both."),
     system_prompt: z.string().optional(),
     expected_output_type: z.string().min(1).max(256).optional().describe("What the answer should be: `markdown`, `json`, …"),
     max_tokens: z.int().min(1).optional().describe("Longest answer."),
@@ -188,6 +191,7 @@ export const dispatch = route({
     usage: usage === undefined ? null : { input_tokens: usage.promptTokens, output_tokens: usage.completionTokens },
     cost_usd: costUsd ?? null,
   }),
+  errors: ["cancelled"],
   example: {
     request: { task: "Explain the CAP theorem", expected_output_type: "markdown" },
     response: {

@@ -74,7 +74,7 @@ export interface RouteEntry<M extends MethodName = MethodName, S extends RouteSh
   method: M;
   /** Where the route needs another scope than its method. */
   scope?: Scope;
-  /** Needs no key and is never limited. */
+  /** Needs no key. What is about the container is never limited either; the rest is, by address. */
   open?: boolean;
   /** Needs no key where `api.public` names it. */
   public?: "status" | "metrics";

@@ -1,15 +1,16 @@
 /** Sessions, and what there is to attach to them, under `/v1`. */
 import * as z from "zod";
 import { type ErrorName, fail } from "../../errors.ts";
-import type { AgentSession, StoredMessage } from "../model.ts";
+import { type AgentSession, Id, type StoredMessage } from "../model.ts";
+import { ById } from "./by-id.ts";
 import { route } from "./define.ts";
 import { ModelId, modelIdOf, splitModelId } from "./model-id.ts";
+import { optional, optionalBody } from "./optional.ts";
 
 type Kind = "role" | "agent" | "rag";
 const notFound: Record<Kind, ErrorName> = { role: "role_not_found", agent: "agent_not_found", rag: "rag_not_found" };
 
 const Name = z.string().min(1).max(256);
-const ById = z.object({ id: z.string().min(1).max(128).describe("Of the session.") });
 
 const Session = z
   .object({
@@ -54,16 +55,13 @@ export const create = route({
   summary: "Creates a session that belongs to the caller.",
   method: "agent.session.create",
   request: {
-    body: z
-      .object({
-        alias: Name.optional().describe("What people call it."),
-        role: Name.optional(),
-        agent: Name.optional(),
-        rag: Name.optional(),
-        model: ModelId.optional().describe("Asked where a prompt names no model: `provider:name`."),
-      })
-      .nullish()
-      .transform((body) => body ?? {}),
+    body: optionalBody({
+      alias: optional(Name).describe("What people call it."),
+      role: optional(Name),
+      agent: optional(Name),
+      rag: optional(Name),
+      model: optional(ModelId).describe("Asked where a prompt names no model: `provider:name`."),
+    }),
   },
   status: 201,
   response: Session,
@@ -85,7 +83,7 @@ export const list = route({
   request: {
     query: z.object({
       limit: z.coerce.number<string>().int().min(1).max(1000).optional().describe("100 when left out."),
-      after: z.string().min(1).max(128).optional().describe("The `id` that ended the page before."),
+      after: Id.optional().describe("The `id` that ended the page before."),
     }),
   },
   status: 200,
@@ -137,10 +135,7 @@ export const compress = route({
   method: "agent.session.compress",
   request: {
     path: ById,
-    body: z
-      .object({ model: ModelId.optional().describe("Makes the summary; the session's when left out.") })
-      .nullish()
-      .transform((body) => body ?? {}),
+    body: optionalBody({ model: optional(ModelId).describe("Makes the summary; the session's when left out.") }),
   },
   status: 200,
   response: z.object({
@@ -160,6 +155,7 @@ export const compress = route({
     tokens_before: tokensBefore,
     tokens_after: tokensAfter,
   }),
+  errors: ["cancelled"],
   example: {
     response: {
       session_id: sessionExample.id,

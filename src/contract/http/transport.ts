@@ -1,6 +1,6 @@
 /** Routes that are about the door itself: JSON-RPC, the events of a stream, and what describes and watches the listener. */
 import * as z from "zod";
-import { JsonObject } from "../model.ts";
+import { Id, JsonObject } from "../model.ts";
 import { rawRoute, route } from "./define.ts";
 
 /** `id` of an event: its `seq`. */
@@ -27,7 +27,7 @@ export const streamEvents = rawRoute({
     "The notifications of a stream that was started over HTTP, as server-sent events: `event` is the name of the notification, `data` its params, `id` its `seq`. A client that sends `Last-Event-ID` goes on behind it. What was sent is kept for ten minutes after the end of the stream, up to 4 MiB; the connection ends with the stream. Leaving does not cancel it. Whoever has seen the end is answered with 204, which keeps an EventSource from coming back.",
   scope: "read",
   request: {
-    path: z.object({ streamId: z.string().min(1).max(128) }),
+    path: z.object({ streamId: Id.describe("Of the stream.") }),
     headers: z.object({
       "Last-Event-ID": z.string().regex(EVENT_ID).optional().describe("`id` of the last event that was seen; the answer goes on behind it."),
     }),

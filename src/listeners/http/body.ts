@@ -10,10 +10,12 @@ const SILENCE_MS = 10_000;
 const LINGER_MS = 1_000;
 
 /**
- * The bytes of a body. Rejects with `too_large` as soon as more than `most` are announced or have come, with
+ * The bytes of a body. Rejects with `unsupported_media` where they are compressed, with `too_large` as soon as more than `most` are announced or have come, with
  * `timeout` when nothing comes for ten seconds, and with the reason of `signal`, a `WireError`.
  */
 export function readBody(request: IncomingMessage, { most, signal }: { most: number; signal: AbortSignal }): Promise<Buffer> {
+  if (!/^(identity)?$/i.test(request.headers["content-encoding"] ?? ""))
+    return Promise.reject(fail("unsupported_media", undefined, "Send the body without compression"));
   if (Number(request.headers["content-length"]) > most) return Promise.reject(fail("too_large"));
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

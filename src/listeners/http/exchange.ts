@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Caller } from "../../contract/caller.ts";
 import { fail, type WireError } from "../../errors.ts";
 import { type Call, Request } from "../../rpc/request.ts";
@@ -33,15 +34,19 @@ export class Exchange {
   #permit: (() => void) | undefined;
   /** Given back when the response is over. */
   #held: (() => void)[] = [];
+  /** The response was closed, which is a moment later than that it was destroyed. */
+  #isOver = false;
 
   constructor(requestId: string, response: ServerResponse) {
     this.requestId = requestId;
     this.#response = response;
     response.once("close", () => {
+      this.#isOver = true;
       clearTimeout(this.#deadline);
       if (!response.writableFinished) this.end(fail("cancelled", undefined, "The client has closed the connection"));
       for (const release of this.#held.splice(0)) release();
     });
+    closeInLine(response);
   }
 
   /** Aborted when the client is gone, time is up, or the process ends; the reason is a `WireError`. */
@@ -63,6 +68,11 @@ export class Exchange {
     return this.#response.destroyed;
   }
 
+  /** Whether a part of the answer was sent on this connection, and the rest was not. */
+  isAnsweredOn(socket: Socket): boolean {
+    return this.#response.socket === socket && this.#response.headersSent;
+  }
+
   get caller(): Caller {
     // Every route that asks for it has authenticated before.
     if (this.#caller === undefined) throw new Error("The caller is not known yet");
@@ -79,7 +89,7 @@ export class Exchange {
 
   /** Calls `release` when the response is over, however it ends. */
   hold(release: () => void): void {
-    if (this.#response.destroyed) release();
+    if (this.#isOver) release();
     else this.#held.push(release);
   }
 
@@ -98,6 +108,7 @@ export class Exchange {
 
   /** A client that has not taken its answer by then gets a little longer, and is cut off. */
   endAfter(ms: number): void {
+    if (this.#isOver) return;
     const cut = () => this.#response.destroy();
     const end = () => {
       this.end(fail("timeout", undefined, "The request took too long"));
@@ -145,4 +156,20 @@ export class Exchange {
   async askOnce(app: Answerer, method: string, params: object, door: Door): Promise<void> {
     await app.answer(new Request(this.requestId, method, { ...params }), door);
   }
+}
+
+/**
+ * A response that stands in line behind others on its connection (pipelining) has no connection yet, and Node does not
+ * tell it when that is closed.
+ */
+function closeInLine(response: ServerResponse): void {
+  if (response.socket !== null) return;
+  const { socket } = response.req;
+  const close = () => {
+    response.destroy();
+    response.emit("close");
+  };
+  // There may be as many of them as there are requests in line.
+  socket.setMaxListeners(0).once("close", close);
+  response.once("socket", () => socket.off("close", close));
 }

@@ -29,6 +29,7 @@ export interface Gatekeeper {
   capacity(): string | undefined;
   /** From now on every request is turned away. */
   close(): void;
+  readonly isClosed: boolean;
 }
 
 const MINUTE_MS = 60_000;
@@ -50,9 +51,11 @@ export async function mountGate(server: FastifyInstance, { settings, token, exch
   let isClosed = false;
 
   server.addHook("onRequest", async (request) => {
+    // A connection that was reset has no address any more, and nobody to answer.
+    if ((request.ip as string | undefined) === undefined) throw fail("cancelled");
+    if (request.headers.host === undefined && request.raw.httpVersion !== "1.0") throw fail("invalid_request", undefined, "The header Host is missing");
     const refused = origins.check({ host: request.raw.headersDistinct.host, origin: request.headers.origin });
     if (refused !== undefined) throw fail("forbidden", { reason: refused }, refusals[refused]);
-    if (isClosed && !isWatch(routeOf(request))) throw fail("shutting_down");
   });
   if (pages.allowedOrigins.length > 0) {
     await server.register(cors, {
@@ -77,6 +80,7 @@ export async function mountGate(server: FastifyInstance, { settings, token, exch
   server.addHook("onRequest", async (request, reply) => {
     const exchange = exchangeOf(request);
     const route = routeOf(request);
+    if (isClosed && !isWatch(route)) throw fail("shutting_down");
     const isOpen = route?.open === true || (route?.public !== undefined && settings.isPublic[route.public]);
     exchange.caller = isOpen ? NOBODY : admitted(await authenticator.authenticate(request.headers.authorization, request.ip), reply);
     if (isWatch(route)) return;
@@ -94,6 +98,9 @@ export async function mountGate(server: FastifyInstance, { settings, token, exch
     capacity: () => (permits.live >= limits.maxConcurrentRequests ? SATURATED : undefined),
     close: () => {
       isClosed = true;
+    },
+    get isClosed() {
+      return isClosed;
     },
   };
 }

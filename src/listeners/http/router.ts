@@ -1,4 +1,10 @@
+/** The router, with what holds for every connection and every route. */
+import { randomUUID } from "node:crypto";
+import type { Socket } from "node:net";
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { RawRoute, RouteEntry } from "../../contract/http/define.ts";
+import { fail } from "../../errors.ts";
+import { sendError } from "./answers.ts";
 
 /** What hooks know a route by. */
 export type AnyRoute = RouteEntry | RawRoute;
@@ -13,4 +19,70 @@ declare module "fastify" {
 /** `/v1/sessions/{id}` in the words of the router. */
 export function routerPath(path: string): string {
   return path.replace(/\{(\w+)\}/g, ":$1");
+}
+
+/** Milliseconds. A client gets this long for its head, and for all of a request. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+/** How long a connection without a request is kept. */
+const KEEP_ALIVE_MS = 30_000;
+/** How often the two above are looked at. */
+const TIMEOUT_CHECK_MS = 1_000;
+const MOST_CONNECTIONS = 10_000;
+
+/** `isAnswered`: whether something was sent of an answer that is not over. */
+export function createRouter(isAnswered: (socket: Socket) => boolean): FastifyInstance {
+  const server = fastify({
+    logger: false,
+    genReqId: () => randomUUID(),
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: 512, ignoreTrailingSlash: false },
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // The gate looks at `Host`, so that its absence is told like everything else.
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS, requireHostHeader: false },
+    forceCloseConnections: "idle",
+    return503OnClosing: false,
+    frameworkErrors: (_error, request, reply) => {
+      // The path cannot be read, so no hook has seen the request.
+      reply.headers(commonHeaders(request.id));
+      void sendError(reply as FastifyReply, fail("invalid_request", undefined, "The address of the request is malformed"), request.id);
+    },
+    clientErrorHandler: (error, socket) => {
+      // In the middle of an answer a refusal would be taken for a part of it.
+      if (socket.writable && !isAnswered(socket)) socket.end(refusalOf((error as NodeJS.ErrnoException).code ?? ""));
+      else socket.destroy();
+    },
+  });
+  server.server.maxConnections = MOST_CONNECTIONS;
+  // What a client expects beside `100-continue` is nothing to us; Node itself would refuse it without a body.
+  server.server.on("checkExpectation", (request, response) => server.server.emit("request", request, response));
+  return server;
+}
+
+/** Of every answer. */
+export function commonHeaders(requestId: string): Record<string, string> {
+  return { "x-request-id": requestId, "x-content-type-options": "nosniff", "cache-control": "no-store" };
+}
+
+/** The whole response to what is no HTTP, or came too slowly. */
+function refusalOf(fault: string): string {
+  const [status, code] = clientFaults[fault] ?? ["400 Bad Request", "invalid_request"];
+  const requestId = randomUUID();
+  const body = JSON.stringify({ error: { code, message: status.slice(4), request_id: requestId } });
+  const headers = { ...commonHeaders(requestId), connection: "close", "content-type": "application/json; charset=utf-8", "content-length": body.length };
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  return [`HTTP/1.1 ${status}`, ...head, "", body].join("\r\n");
+}
+
+const clientFaults: Record<string, readonly [status: string, code: string]> = {
+  HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "too_large"],
+  ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "timeout"],
+};
+
+export type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown;
+
+/** Mounts a route that has a handler of its own. */
+export function mountRaw(server: FastifyInstance, entry: RawRoute, handler: Handler): void {
+  server.route({ method: entry.verb, url: routerPath(entry.path), config: { entry }, exposeHeadRoute: entry.open === true, handler });
 }

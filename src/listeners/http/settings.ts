@@ -114,7 +114,7 @@ function authOf(flags: HttpFlags | undefined, { auth }: Config["api"], env: Node
 
 function tokenOfEnvironment({ STEERABLE_AUTH_TOKEN: token }: NodeJS.ProcessEnv): string | undefined {
   if (token === undefined || token === "") return undefined;
-  registerSecret(token);
+  registerSecret(token, { forGood: true });
   if (!isToken(token)) throw new SettingsError(`the variable STEERABLE_AUTH_TOKEN has a bad value: expected ${TOKEN_RULE}`);
   return token;
 }

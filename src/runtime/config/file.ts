@@ -126,7 +126,7 @@ function filledIn(value: unknown, filling: Filling): unknown {
       missing ??= name;
       return "";
     }
-    if (isSecretKey(name)) registerSecret(replacement);
+    if (isSecretKey(name)) registerSecret(replacement, { forGood: true });
     return replacement;
   });
   if (missing !== undefined) {
