@@ -66,7 +66,7 @@ const data: Record<ErrorName, string> = {
   turn_not_found: "`turnId`",
   events_gone: "`oldest`: the id of the oldest event that is kept",
   unauthorized: "",
-  forbidden: "`scope`: what the caller would need",
+  forbidden: "`scope`: what the caller would need; or `path`: the param that takes the scope `admin`",
   too_large: "`limitBytes`; of a file that goes with a turn also `path`, and `limitCharacters` where it is the text that is too long",
   unsupported_media: "of a file that goes with a turn: `path`",
   rate_limited: "`retryAfterMs`",

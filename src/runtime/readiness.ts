@@ -1,6 +1,7 @@
 import type { Readiness as Report } from "../contract/system.ts";
 import { WireError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
+import { within } from "../tools/waiting.ts";
 
 /** How long a probe of the store is waited for. Milliseconds. */
 const DEADLINE_MS = 2_000;
@@ -60,7 +61,8 @@ export class Readiness {
     if (this.#asking === undefined && this.#latest !== undefined && now() - this.#latest.at < FRESH_MS) return this.#latest.reason;
     this.#asking ??= { answer: this.#ask(), until: now() + deadlineMs };
     const { answer, until } = this.#asking;
-    return within(answer, until - now());
+    // Whoever asks while an earlier probe hangs waits only for what is left of its time.
+    return within(answer, Math.max(0, until - now()), "The store does not answer");
   }
 
   async #ask(): Promise<string | undefined> {
@@ -73,19 +75,6 @@ export class Readiness {
     this.#latest = { reason, at: this.#deps.now() };
     this.#asking = undefined;
     return reason;
-  }
-}
-
-/** Whoever asks while an earlier probe hangs waits only for what is left of its time. */
-async function within(answer: Promise<string | undefined>, ms: number): Promise<string | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<string>((resolve) => {
-    timer = setTimeout(() => resolve("The store does not answer"), Math.max(0, ms));
-  });
-  try {
-    return await Promise.race([answer, deadline]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -3,6 +3,7 @@ import type { CallParams, Params } from "../contract/index.ts";
 import type { AgentSession, StoredMessage } from "../contract/model.ts";
 import { fail, WireError } from "../errors.ts";
 import type { SessionFields, Store } from "../store/store.ts";
+import { until } from "../tools/waiting.ts";
 import { shownTo } from "./access.ts";
 import type { NewId } from "./ids.ts";
 import { changed, type SessionModels } from "./session-models.ts";
@@ -99,12 +100,11 @@ export class Sessions {
     const store = await this.#store();
     // What is wrong is said at once, not when the turns before are done.
     await store.getSession(sessionId);
-    return until(signal, (isGivenUp) =>
-      this.#deps.afterTurns(sessionId, async () => {
-        if (isGivenUp()) throw fail("cancelled");
-        return store.emptySession(sessionId);
-      }),
-    );
+    const emptied = this.#deps.afterTurns(sessionId, async () => {
+      if (signal.aborted) throw fail("cancelled");
+      return store.emptySession(sessionId);
+    });
+    return until(emptied, signal);
   }
 }
 
@@ -115,16 +115,4 @@ async function find(store: Store, sessionId: string): Promise<AgentSession | und
     if (error instanceof WireError && error.errorName === "session_not_found") return undefined;
     throw error;
   }
-}
-
-/** What `work` gives, or `cancelled` at once when `signal` is first. */
-function until<T>(signal: AbortSignal, work: (isGivenUp: () => boolean) => Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const giveUp = () => reject(fail("cancelled"));
-    signal.addEventListener("abort", giveUp, { once: true });
-    if (signal.aborted) giveUp();
-    work(() => signal.aborted)
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", giveUp));
-  });
 }

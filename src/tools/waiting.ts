@@ -29,6 +29,20 @@ export async function atMost(promise: Promise<unknown>, ms: number): Promise<voi
   clearTimeout(timer);
 }
 
+/** What `promise` comes to; `otherwise` when it rejects, or takes longer than the milliseconds. */
+export async function within<T>(promise: Promise<T>, ms: number, otherwise: T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<T>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise), ms);
+  });
+  try {
+    // Why it failed is for the one who made the promise to tell.
+    return await Promise.race([promise.catch(() => otherwise), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** A signal that is aborted with the reason of another one, or with `reason()` when the milliseconds are over. To be cleared at the end. */
 export function deadline(ms: number, reason: () => Error, outer?: AbortSignal): { signal: AbortSignal; clear(): void } {
   const controller = new AbortController();

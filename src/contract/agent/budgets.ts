@@ -26,7 +26,8 @@ export const get = method({
 export const reset = method({
   name: "agent.budget.reset",
   scope: "write",
-  summary: "Sets what was used back to nothing: of the session that is named, else of the process. What runs at the moment stays counted.",
+  summary:
+    "Sets what was used back to nothing: of the session that is named, else of the process, which takes the scope `admin`. What runs at the moment stays counted.",
   params: z
     .object({ sessionId: Id.optional() })
     .nullish()

@@ -9,7 +9,7 @@ import * as transport from "./transport.ts";
 
 /** Methods of the catalog under a verb and a path. */
 export const routes: readonly RouteEntry[] = [
-  transport.ready,
+  container.ready,
   container.status,
   catalog.authCheck,
   catalog.info,
@@ -48,6 +48,6 @@ export const rawRoutes = {
   streamEvents: transport.streamEvents,
   openapi: transport.openapi,
   docs: transport.docs,
-  health: transport.health,
-  metrics: transport.metrics,
+  health: container.health,
+  metrics: container.metrics,
 } as const satisfies Record<string, RawRoute>;

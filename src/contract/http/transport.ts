@@ -1,7 +1,7 @@
-/** Routes that are about the door itself: JSON-RPC, the events of a stream, and what describes and watches the listener. */
+/** Routes that are about the door itself: JSON-RPC, the events of a stream, and what describes the listener. */
 import * as z from "zod";
 import { Id, JsonObject } from "../model.ts";
-import { rawRoute, route } from "./define.ts";
+import { rawRoute } from "./define.ts";
 
 /** `id` of an event: its `seq`. */
 export const EVENT_ID = /^\d{1,15}$/;
@@ -60,44 +60,4 @@ export const docs = rawRoute({
   request: {},
   status: 200,
   contentType: "text/html",
-});
-
-export const health = rawRoute({
-  surface: "container",
-  verb: "GET",
-  path: "/health",
-  summary: "Says that the process is there. Waits for nothing.",
-  open: true,
-  request: {},
-  status: 200,
-  contentType: "application/json",
-  response: z.object({ status: z.literal("ok") }),
-});
-
-export const metrics = rawRoute({
-  surface: "container",
-  verb: "GET",
-  path: "/metrics",
-  summary: "Counters, gauges and histograms as Prometheus text.",
-  public: "metrics",
-  scope: "read",
-  request: {},
-  status: 200,
-  contentType: "text/plain",
-});
-
-export const ready = route({
-  surface: "container",
-  verb: "GET",
-  path: "/ready",
-  summary: "200 where the store can be written and there is room for more requests, else 503 with the reason.",
-  method: "system.readiness",
-  open: true,
-  request: {},
-  status: ({ ready: isReady }) => (isReady ? 200 : 503),
-  statuses: [200, 503],
-  response: z.object({ ready: z.boolean(), reason: z.string().optional().describe("Why not.") }),
-  params: () => ({}),
-  reply: ({ ready: isReady, reason }) => ({ ready: isReady, ...(reason === undefined ? {} : { reason }) }),
-  example: { response: { ready: true } },
 });

@@ -1,6 +1,7 @@
 /** Binds the port. */
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
+import { bracketed } from "./guards/hosts.ts";
 import type { HttpSettings } from "./settings.ts";
 
 /** The listener cannot be opened. The message is one line for stderr. */
@@ -15,9 +16,9 @@ export async function listen(server: FastifyInstance, { host, port }: HttpSettin
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const why = bindFaults[code ?? ""] ?? `cannot listen (${code ?? "unknown reason"})`;
-    throw new ListenError(`the HTTP listener cannot be opened on ${hostInUrl(host)}:${port}: ${why}`);
+    throw new ListenError(`the HTTP listener cannot be opened on ${bracketed(host)}:${port}: ${why}`);
   }
-  return `http://${hostInUrl(host)}:${(server.server.address() as AddressInfo).port}`;
+  return `http://${bracketed(host)}:${(server.server.address() as AddressInfo).port}`;
 }
 
 const bindFaults: Record<string, string> = {
@@ -27,7 +28,3 @@ const bindFaults: Record<string, string> = {
   ENOTFOUND: "the name of the host cannot be resolved",
   EAI_AGAIN: "the name of the host cannot be resolved",
 };
-
-function hostInUrl(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
-}

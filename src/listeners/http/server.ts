@@ -6,6 +6,7 @@ import { fail, type WireError } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { registerSecret } from "../../redact.ts";
 import type { Levels, Meter } from "../../runtime/meter.ts";
+import { atMost } from "../../tools/waiting.ts";
 import { sendError, wireErrorOf } from "./answers.ts";
 import { readBody, receiveRest } from "./body.ts";
 import { KeptStreams } from "./events/kept-streams.ts";
@@ -117,9 +118,9 @@ export async function openHttp(parts: HttpParts): Promise<HttpListener> {
       gate.close();
       server.server.close();
       server.server.closeIdleConnections();
-      await within(graceMs, allOver(live));
+      await atMost(allOver(live), graceMs);
       for (const exchange of live) exchange.end(fail("shutting_down"));
-      await within(LAST_WORDS_MS, allOver(live));
+      await atMost(allOver(live), LAST_WORDS_MS);
     },
     closeNow() {
       gate.close();
@@ -167,13 +168,4 @@ function record(log: Log, metrics: Metrics, request: FastifyRequest, reply: Fast
 
 async function allOver(live: ReadonlySet<Exchange>): Promise<void> {
   while (live.size > 0) await Promise.all([...live].map((exchange) => new Promise<void>((resolve) => exchange.hold(resolve))));
-}
-
-async function within(ms: number, promise: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([promise, deadline]);
-  clearTimeout(timer);
 }

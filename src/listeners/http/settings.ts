@@ -1,10 +1,10 @@
 /** How the HTTP listener is to be opened: flags over the configuration over the environment. */
-import { BlockList, isIP, isIPv6 } from "node:net";
 import type { Config } from "../../contract/config.ts";
 import { defaults } from "../../contract/defaults.ts";
 import type { HttpFlags } from "../../flags.ts";
 import { isToken, readAddress, readWhole, TOKEN_RULE } from "../../flags/values.ts";
 import { registerSecret } from "../../redact.ts";
+import { listensOnLoopback } from "./guards/hosts.ts";
 
 export interface HttpSettings {
   /** A name or an address, without brackets. */
@@ -73,17 +73,6 @@ export function httpSettings(flags: HttpFlags | undefined, api: Config["api"], e
   };
 }
 
-/** Whether only this machine can reach it. A name other than `localhost` may come to mean anything. */
-export function isLoopback(host: string): boolean {
-  const address = host.replace(/%.*$/, "");
-  if (isIP(address) === 0) return host.toLowerCase() === "localhost";
-  return loopback.check(address, isIPv6(address) ? "ipv6" : "ipv4");
-}
-
-const loopback = new BlockList();
-loopback.addSubnet("127.0.0.0", 8, "ipv4");
-loopback.addAddress("::1", "ipv6");
-
 /** Where a sleeve is looked for. */
 const SLEEVE_PORT = 8080;
 const byDefault = new URL(`http://${defaults.api.listen_addr}`);
@@ -121,7 +110,7 @@ function tokenOfEnvironment({ STEERABLE_AUTH_TOKEN: token }: NodeJS.ProcessEnv):
 
 /** Nobody is to open a door to the network by mistake: a token that was made up for this run is no key that anybody there could have. */
 function refuseOpenDoor(host: string, flags: HttpFlags | undefined, { mode, keys, token }: HttpSettings["auth"]): void {
-  if (isLoopback(host)) return;
+  if (listensOnLoopback(host)) return;
   if (flags?.noAuth === true) throw new SettingsError(`--no-auth is for loopback addresses, and ${host} is none`);
   const hasKeys = mode === "StaticKeys" && (token !== undefined || keys.length > 0);
   if (hasKeys || (mode === "Disabled" && flags?.bindsAll !== true)) return;

@@ -28,17 +28,3 @@ export class Cached<T> {
     return value;
   }
 }
-
-/** What `promise` comes to; `otherwise` when it rejects, or takes longer than `ms`. */
-export async function within<T>(promise: Promise<T>, ms: number, otherwise: T): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<T>((resolve) => {
-    timer = setTimeout(() => resolve(otherwise), ms);
-  });
-  try {
-    // Why it failed is for the one who made the promise to tell.
-    return await Promise.race([promise.catch(() => otherwise), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -5,7 +5,7 @@ import type { Custody, Program } from "../../custody/custody.ts";
 import type { Log } from "../../log.ts";
 import { chosen } from "../../tools/program/environment.ts";
 import { type Ran, runProgram } from "../../tools/program/run.ts";
-import { within } from "./cached.ts";
+import { within } from "../../tools/waiting.ts";
 
 export interface ProgramsOptions {
   custody: Custody;

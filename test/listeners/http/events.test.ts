@@ -83,7 +83,7 @@ describe("the streams that are kept", () => {
   });
 
   it("make room for others where all together are too much: those first that have ended first, and none that runs", () => {
-    const streams = new KeptStreams({ most: 10_000 });
+    const streams = new KeptStreams({ most: 12_000 });
     onTestFinished(() => streams.close());
     const sinks = ["s1", "s2", "s3"].map((streamId) => streams.open(streamId, ann));
     const isThere = (streamId: string) => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Config } from "../../../src/contract/config.ts";
 import { parseFlags } from "../../../src/flags.ts";
-import { httpSettings, isLoopback, SettingsError } from "../../../src/listeners/http/settings.ts";
+import { listensOnLoopback } from "../../../src/listeners/http/guards/hosts.ts";
+import { httpSettings, SettingsError } from "../../../src/listeners/http/settings.ts";
 import { redactText } from "../../../src/redact.ts";
 
 interface Said {
@@ -152,10 +153,10 @@ describe("the settings of the HTTP listener", () => {
 
 describe("the loopback", () => {
   it.each(["127.0.0.1", "127.255.0.3", "::1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "localhost", "LocalHost"])("is %s", (host) => {
-    expect(isLoopback(host)).toBe(true);
+    expect(listensOnLoopback(host)).toBe(true);
   });
 
   it.each(["0.0.0.0", "::", "128.0.0.1", "::2", "::ffff:10.0.0.1", "localhost.example", "127.1", "0", "fe80::1%lo"])("is not %s", (host) => {
-    expect(isLoopback(host)).toBe(false);
+    expect(listensOnLoopback(host)).toBe(false);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Cached, within } from "../../../src/runtime/status/cached.ts";
+import { Cached } from "../../../src/runtime/status/cached.ts";
+import { within } from "../../../src/tools/waiting.ts";
 
 describe("a cached value", () => {
   it("is looked for once, however many ask", async () => {

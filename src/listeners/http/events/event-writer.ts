@@ -37,6 +37,8 @@ export class EventWriter {
 
   /** Sends the head. `headers` come on top of those of an event stream. */
   open(headers: Record<string, string | string[] | number>): void {
+    // Nobody would end the interval.
+    if (this.isOver) return;
     this.#response.writeHead(200, { ...headers, "content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no" });
     this.#response.flushHeaders();
     this.#keepAlive = setInterval(() => {

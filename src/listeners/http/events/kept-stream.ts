@@ -5,6 +5,8 @@ import type { StreamSink } from "../../../runtime/turns/run.ts";
 /** Most of a stream that is kept. Bytes, roughly: characters and what an event costs beside them. */
 export const MOST_KEPT = 4 * 1024 * 1024;
 const EVENT_OVERHEAD = 96;
+/** What a stream costs beside its events: many short ones fill the memory as well. */
+const STREAM_OVERHEAD = 1024;
 /** How far a reader may be behind before the stream waits for it. */
 const HIGH_WATER = 1024 * 1024;
 
@@ -25,8 +27,8 @@ export class KeptStream implements StreamSink {
   readonly streamId: string;
   readonly owner: string;
   isOver = false;
-  /** Of the events that are kept. */
-  size = 0;
+  /** Of the stream with the events that are kept. */
+  size = STREAM_OVERHEAD;
   /** Of the turn that it has told; known when it is over. */
   traceId: string | undefined;
   readonly #onChange: (stream: KeptStream) => void;

@@ -15,9 +15,20 @@ export function parseHost(text: string): ParsedHost | undefined {
   return { name, port: digits === "" ? "" : String(Number(digits)) };
 }
 
+/** A host as it stands in a URL: in a configuration an IPv6 address may stand without its brackets. */
+export function bracketed(host: string): string {
+  return /^[^[\]]*:[^[\]]*:/.test(host) ? `[${host}]` : host;
+}
+
 /** 127.0.0.0/8, `::1` and `localhost`, in the spelling of `parseHost`. */
 export function isLoopback(name: string): boolean {
   return name === "localhost" || name === "[::1]" || (isIPv4(name) && name.startsWith("127."));
+}
+
+/** Whether only this machine reaches what listens on this host. A name other than `localhost` may come to mean anything. */
+export function listensOnLoopback(host: string): boolean {
+  const parsed = parseHost(bracketed(host.replace(/%.*$/, "")));
+  return parsed !== undefined && isLoopback(parsed.name);
 }
 
 function normalName(host: string): string | undefined {

@@ -1,5 +1,5 @@
 /** Keeps pages of other sites from talking to us through the browser of somebody who runs a sidecar. */
-import { isLoopback, parseHost } from "./hosts.ts";
+import { bracketed, isLoopback, parseHost } from "./hosts.ts";
 
 export interface OriginGuardOptions {
   /** The address that is listened on, as `127.0.0.1`, `::1` or `0.0.0.0`, or the name that was given for it. */
@@ -96,9 +96,4 @@ function hostEntry(entry: string): string {
   const host = parseHost(bracketed(entry));
   if (host === undefined) throw new Error(`api.allowed_hosts: ${JSON.stringify(entry)} is no host name; write it as app.example`);
   return host.name;
-}
-
-/** In a configuration an IPv6 address may stand without the brackets that it has in a header. */
-function bracketed(host: string): string {
-  return /^[^[\]]*:[^[\]]*:/.test(host) ? `[${host}]` : host;
 }

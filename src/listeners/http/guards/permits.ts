@@ -2,7 +2,6 @@
 export class Permits {
   readonly #most: number;
   #live = 0;
-  #waiting: (() => void)[] = [];
 
   constructor(most: number) {
     this.#most = most;
@@ -22,16 +21,6 @@ export class Permits {
       if (!held) return;
       held = false;
       this.#live--;
-      if (this.#live > 0) return;
-      const waiting = this.#waiting;
-      this.#waiting = [];
-      for (const tell of waiting) tell();
     };
-  }
-
-  /** Resolves as soon as none is held. Set a deadline beside it: that nobody takes one more is up to the caller. */
-  idle(): Promise<void> {
-    if (this.#live === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 }

@@ -1,5 +1,6 @@
 import { Gauge, type Registry } from "prom-client";
 import type { Levels } from "../../../runtime/meter.ts";
+import { within } from "../../../tools/waiting.ts";
 
 /** How long a scrape waits for one figure. Milliseconds. */
 const PATIENCE_MS = 1000;
@@ -32,7 +33,8 @@ function gauge(name: string, help: string, read: () => number | undefined | Prom
     help,
     registers: [],
     async collect() {
-      const value = await within(ask(), PATIENCE_MS);
+      // What is wrong with the store is said by `system.ping`, not here.
+      const value = await within(ask(), PATIENCE_MS, undefined);
       if (value === undefined) this.remove();
       else this.set(value);
     },
@@ -48,17 +50,4 @@ function oneAtATime(read: () => number | undefined | Promise<number>): () => Pro
     });
     return asking;
   };
-}
-
-/** Undefined when it takes longer, or rejects: what is wrong with the store is said by `system.ping`, not here. */
-function within(work: Promise<number | undefined>, ms: number): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(undefined), ms);
-    work
-      .catch(() => undefined)
-      .then((value) => {
-        clearTimeout(timer);
-        resolve(value);
-      });
-  });
 }

@@ -24,18 +24,4 @@ describe("permits", () => {
     second?.();
     expect(permits.live).toBe(0);
   });
-
-  it("tell everybody who waits when none is held any more", async () => {
-    const permits = new Permits(3);
-    await permits.idle();
-    const held = [permits.take(), permits.take()];
-    let told = 0;
-    const waiting = [permits.idle(), permits.idle()].map((idle) => idle.then(() => told++));
-    held[0]?.();
-    await new Promise(setImmediate);
-    expect(told).toBe(0);
-    held[1]?.();
-    await Promise.all(waiting);
-    expect(told).toBe(2);
-  });
 });
