@@ -16,8 +16,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     reporters: ["default", summary],
-    // Processes are spawned for real; on a small machine too many at once only get in each other's way.
-    maxWorkers: 2,
+    // Processes are spawned for real, and too many at once only get in each other's way; but many tests wait.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

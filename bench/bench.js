@@ -2,7 +2,7 @@
  * Measures the built sidecar and prints one markdown table for the README.
  *
  *     npm run build
- *     npm run bench                              # everything, about three minutes
+ *     npm run bench                              # everything, about five minutes
  *     node bench/bench.js startup relay          # these only
  *
  * Each figure is a ratio (or a difference) of two things that take turns in one run: A B A B. What is

@@ -19,7 +19,7 @@ export const errorTable = {
   tool_failed: entry(-32003, "tool_failed", 500, false, "The tool could not be run"),
   storage: entry(-32004, "storage", 503, true, "The session store failed"),
   session_not_found: entry(-32004, "invalid_request", 404, false, "No such session"),
-  session_closed: entry(-32004, "invalid_request", 409, false, "The session is closed"),
+  session_closed: entry(-32004, "invalid_request", 409, false, "The session is closed; resume it first"),
   not_found: entry(-32004, "invalid_request", 404, false, "There is nothing here"),
   role_not_found: entry(-32004, "invalid_request", 404, false, "No such role"),
   agent_not_found: entry(-32004, "invalid_request", 404, false, "No such agent"),

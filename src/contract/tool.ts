@@ -27,7 +27,7 @@ export const invoke = method({
   name: "tool.invoke",
   scope: "write",
   summary:
-    "Runs a tool. A tool that is unknown, is given arguments that do not fit its schema, or fails, is a result with `success` false. A destructive call without `consentGranted`, or one that the policy denies, is refused with -32002 and `data {tool, mode, reason}`. (The policy's `ask` is for calls of models: here the host has asked itself.)",
+    "Runs a tool. A tool that is unknown, is given arguments that do not fit its schema, or fails, is a result with `success` false. A destructive call without `consentGranted`, or one that the policy denies, is refused with -32002 and `data {tool, mode, reason}`. (The policy's `ask` is for calls of models: here the host has asked itself. To callers without `admin`, what would be asked about is refused as well.)",
   params: z.object({
     name: z.string().min(1).max(256).describe("From `tool.list`."),
     arguments: JsonObject.nullish()

@@ -1,6 +1,6 @@
 /** The flags of the HTTP listener. */
 import { registerSecret } from "../redact.ts";
-import { BadFlag, isToken, readAddress, readHost, readWhole, shown, TOKEN_RULE } from "./values.ts";
+import { type Address, BadFlag, isToken, readAddress, readHost, readWhole, shown, TOKEN_RULE } from "./values.ts";
 
 export interface HttpFlags {
   /** One of the flags opens the listener; the others only say how. */
@@ -23,17 +23,11 @@ export interface HttpFlags {
 }
 
 /** What was said so far, before it is known to fit together. */
-export interface SaidOfHttp {
-  address?: { host?: string; port: number };
+export interface SaidOfHttp extends Pick<HttpFlags, "host" | "port" | "token" | "maxSessions" | "maxBodyBytes" | "requestsPerMinute"> {
+  address?: Address;
   only?: true;
-  host?: string;
-  port?: number;
   bindsAll?: true;
   noAuth?: true;
-  token?: string;
-  maxSessions?: number;
-  maxBodyBytes?: number;
-  requestsPerMinute?: number;
 }
 
 export const httpSwitches: Readonly<Record<string, (said: SaidOfHttp) => void>> = {

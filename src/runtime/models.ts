@@ -2,10 +2,11 @@ import type { ModelParams } from "../contract/agent/model-params.ts";
 import { type Caller, isAdmin } from "../contract/caller.ts";
 import type { Config } from "../contract/config.ts";
 import { defaults } from "../contract/defaults.ts";
+import { splitModelId } from "../contract/model-id.ts";
 import { fail } from "../errors.ts";
 import type { ModelRequest, Provider, ProviderEntry, ProviderSettings } from "../providers/provider.ts";
 import { registerSecret } from "../redact.ts";
-import { halvesOf, type ModelName, properName, ProviderNames } from "./provider-names.ts";
+import { type ModelName, properName, ProviderNames } from "./provider-names.ts";
 import type { RetryRule } from "./turns/retry.ts";
 
 /** A call to a model, with everything decided but the history. */
@@ -74,7 +75,7 @@ export class Models {
   list(): { id: string; provider: string; model: string }[] {
     const { model, providers } = this.#config();
     const named = [
-      halvesOf(model),
+      splitModelId(model),
       ...Object.entries(providers).map(([provider, configured]) => ({ provider, model: "model" in configured ? configured.model : undefined })),
     ];
     const models = named.flatMap(({ provider = "", model: name }) => {
@@ -94,7 +95,7 @@ export class Models {
   /** Throws `invalid_params` where nobody says which provider, or it is unknown. */
   choose(params: Pick<ModelParams, "provider" | "model" | "baseUrl">, session: SessionModel = {}): Choice {
     const asked = this.#names.split(params);
-    const usual = halvesOf(this.#config().model);
+    const usual = splitModelId(this.#config().model);
     const ofSession = session.provider ?? usual.provider;
     const named = asked.provider ?? ofSession;
     if (named === undefined) {

@@ -1,3 +1,4 @@
+import { splitModelId } from "../contract/model-id.ts";
 import { fail } from "../errors.ts";
 import type { ProviderEntry } from "../providers/provider.ts";
 
@@ -31,7 +32,7 @@ export class ProviderNames {
   /** `openai:gpt-4o` becomes its halves where nobody named a provider and there is one of that name. Throws `invalid_params` for an unknown provider. */
   split({ provider, model }: { provider?: string | undefined; model?: string | undefined }): ModelName {
     if (provider !== undefined) return { provider: properName(this.find(provider), provider), model };
-    const halves = halvesOf(model);
+    const halves = splitModelId(model);
     const entry = halves.provider === undefined ? undefined : this.known(halves.provider);
     if (entry === undefined || halves.provider === undefined) return { provider: undefined, model };
     return { provider: properName(entry, halves.provider), model: halves.model === "" ? undefined : halves.model };
@@ -42,12 +43,6 @@ export class ProviderNames {
 export function properName(entry: ProviderEntry, named: string): string {
   const name = normal(named);
   return entry.localAliases !== undefined && Object.hasOwn(entry.localAliases, name) ? name : entry.name;
-}
-
-/** At the first colon: names of models may have more of them. */
-export function halvesOf(id: string | undefined): ModelName {
-  const colon = id?.indexOf(":") ?? -1;
-  return id === undefined || colon === -1 ? { provider: undefined, model: id } : { provider: id.slice(0, colon), model: id.slice(colon + 1) };
 }
 
 function normal(name: string): string {

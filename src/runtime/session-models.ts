@@ -40,7 +40,7 @@ export class SessionModels {
     const store = await this.#store();
     const before = await store.getSession(sessionId);
     // Writing the fields of a session opens it.
-    if (!before.isActive) throw fail("session_closed", { sessionId }, "The session is closed; resume it first");
+    if (!before.isActive) throw fail("session_closed", { sessionId });
     const { createdAt, updatedAt: _, isActive: __, ...fields } = before;
     const chosen = this.stored(choice, before);
     const given = apiKey === undefined || apiKey === null ? apiKey : { value: apiKey, server: serverOf(this.#models.choose({}, chosen)) };

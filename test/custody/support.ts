@@ -3,9 +3,9 @@ import { onTestFinished } from "vitest";
 import { type CustodyOptions, createCustody } from "../../src/custody/create.ts";
 import type { Custody, Program, Ward } from "../../src/custody/custody.ts";
 import { Watermarks } from "../../src/custody/watermark.ts";
+import { until } from "../support/until.ts";
 
-/** Longest wait for a condition; only a test that fails takes this long. */
-const PATIENCE_MS = 10_000;
+export { until };
 
 /** False on machines that lack prlimit of util-linux. */
 export const hasWatermarks = (await new Watermarks("prlimit").next()) !== undefined;
@@ -15,17 +15,6 @@ export function testCustody(options: CustodyOptions = {}): Custody {
   const custody = createCustody(options);
   onTestFinished(() => custody.close());
   return custody;
-}
-
-/** Looks again and again until `find` finds something. */
-export async function until<T>(find: () => T | Promise<T>, what: string, patienceMs = PATIENCE_MS): Promise<NonNullable<T>> {
-  const deadline = performance.now() + patienceMs;
-  for (;;) {
-    const found = await find();
-    if (found !== undefined && found !== null && found !== false) return found;
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 /** Whether the process is there and no zombie. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { startModel } from "../support/agent.ts";
-import { as, expectError, keysFor, spawnConfigured } from "../support/completions.ts";
+import { as, expectError, spawnConfigured } from "../support/completions.ts";
+import { keysFor } from "../support/keys.ts";
 
 /** Every verb and path of the surface, with what it needs, a body that fits, and the answer where nothing is there yet. */
 const endpoints = [

@@ -2,7 +2,8 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startModel } from "../support/agent.ts";
-import { eventually, expectError, readEvents, spawnConfigured, workspace } from "../support/completions.ts";
+import { expectError, readEvents, spawnConfigured, workspace } from "../support/completions.ts";
+import { until } from "../support/until.ts";
 import type { HttpSidecar } from "../support/http.ts";
 import { openaiStream, startModelServer } from "../support/model-server.ts";
 
@@ -46,7 +47,7 @@ describe("the deadline of a request", () => {
     );
     expect(await Promise.all(statuses)).toEqual([200, 200]);
     expect(logged(http)).toEqual([]);
-    await eventually(() => logged(http).length === 2 || undefined, "both requests to be over", 40_000);
+    await until(() => logged(http).length === 2 || undefined, "both requests to be over", 40_000);
   });
 });
 
@@ -68,7 +69,7 @@ describe("a client that leaves in the middle", () => {
       await http.sidecar.until(() => heard() === before + 1, "the first words");
       request.destroy();
       await asked.closed;
-      const kept = await eventually(async () => {
+      const kept = await until(async () => {
         const { messages } = (await http.call<{ messages: object[] }>("GET", `/v1/sessions/${session.id}`)).body;
         return messages.length === 2 ? messages : undefined;
       }, "the partial answer");
@@ -93,9 +94,9 @@ describe("a client that leaves in the middle", () => {
     ] as const) {
       const request = http.open("POST", "/v1/completions", { body: { prompt: "Go", stream } });
       request.once("response", (response) => response.resume());
-      const pid = await eventually(() => (existsSync(join(folder, "pid")) ? Number(readFileSync(join(folder, "pid"), "utf8")) : undefined), "the command");
+      const pid = await until(() => (existsSync(join(folder, "pid")) ? Number(readFileSync(join(folder, "pid"), "utf8")) : undefined), "the command");
       if (leaves) request.destroy();
-      await eventually(() => isGone(pid) || undefined, "the command to be ended");
+      await until(() => isGone(pid) || undefined, "the command to be ended");
       rmSync(join(folder, "pid"));
     }
   });
@@ -109,7 +110,7 @@ describe("a client that leaves in the middle", () => {
       request.once("finish", () => setTimeout(() => request.destroy(), round));
     }
     await http.sidecar.until(() => logged(http).length === 20, "every request to be over");
-    await eventually(async () => (await http.sidecar.call("system.ping"))["activeTraces"] === 0 || undefined, "every turn to be over");
+    await until(async () => (await http.sidecar.call("system.ping"))["activeTraces"] === 0 || undefined, "every turn to be over");
     await Promise.all(model.requests.map(({ closed }) => closed));
     expect(http.sidecar.stderr).not.toContain("failed inside");
   });

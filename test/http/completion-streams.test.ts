@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { messagesOf, reply, startModel } from "../support/agent.ts";
-import { eventually, expectError, merged, openStream, readEvents, restOf, spawnConfigured, UUID, workspace } from "../support/completions.ts";
+import { expectError, merged, openStream, readEvents, restOf, spawnConfigured, UUID, workspace } from "../support/completions.ts";
+import { until } from "../support/until.ts";
 import { openaiStream, startModelServer } from "../support/model-server.ts";
 
 /** A model that reads the note, then says what it has to say. */
@@ -120,7 +121,7 @@ describe("a client that reads slowly", () => {
     const { response } = await openStream(http, "/v1/completions", { prompt: "Go" });
     let before = -1;
     let calm = 0;
-    await eventually(() => {
+    await until(() => {
       calm = sent === before && sent > 0 ? calm + 1 : 0;
       before = sent;
       return calm > 40 ? true : undefined;

@@ -4,22 +4,11 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { messagesOf, startModel, toolsOf } from "../support/agent.ts";
-import {
-  as,
-  eventually,
-  expectError,
-  keyOf,
-  keysFor,
-  MODEL_KEY,
-  openStream,
-  PNG,
-  readEvents,
-  spawnConfigured,
-  UUID,
-  workspace,
-} from "../support/completions.ts";
+import { as, expectError, MODEL_KEY, openStream, PNG, readEvents, spawnConfigured, UUID, workspace } from "../support/completions.ts";
 import { askerOf } from "../support/http.ts";
+import { keyOf, keysFor } from "../support/keys.ts";
 import { openaiStream, type SeenRequest, startModelServer } from "../support/model-server.ts";
+import { until } from "../support/until.ts";
 
 const usage = { input_tokens: 10, output_tokens: 5 };
 
@@ -240,6 +229,6 @@ describe("errors of a completion", () => {
     expectError(turnedAway, 503, "overloaded");
     expect(turnedAway.headers["retry-after"]).toBe("1");
     request.destroy();
-    await eventually(async () => ((await full.call("POST", "/v1/completions", { body })).status === 200 ? true : undefined), "a place to be free");
+    await until(async () => ((await full.call("POST", "/v1/completions", { body })).status === 200 ? true : undefined), "a place to be free");
   });
 });

@@ -1,19 +1,18 @@
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
-import { until } from "../custody/support.ts";
+import { until } from "../support/until.ts";
 import { startModel } from "../support/agent.ts";
 import { spawnHttp } from "../support/http.ts";
 import { configFile } from "../support/keys.ts";
+import { openaiDelta } from "../support/model-server.ts";
 import { head, RawConnection } from "../support/raw.ts";
-
-const delta = (text: string) => `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: text } }] })}\n\n`;
 
 describe("a client that is gone", { timeout: 60_000 }, () => {
   it("gives back the places of requests that stand in line on its connection, and their turns are stopped", async () => {
     const PLACES = 4;
     const model = await startModel(async (_request, answer) => {
       await answer.head(200, { "content-type": "text/event-stream" });
-      await answer.chunk(delta("so far"));
+      await answer.chunk(openaiDelta("so far"));
       return undefined;
     });
     const providers = { openai: { baseUrl: `${model.url}/v1`, apiKey: "any-key-will-do" } };
@@ -43,13 +42,9 @@ describe("a client that does not read", { timeout: 60_000 }, () => {
     const piece = "x".repeat(60_000);
     let sent = 0;
     const model = await startModel(async (request, answer) => {
-      let isGone = false;
-      void request.closed.then(() => {
-        isGone = true;
-      });
+      const gone = request.closed.then(() => true);
       await answer.head(200, { "content-type": "text/event-stream" });
-      for (; !isGone; sent++) await answer.chunk(delta(piece));
-      return undefined;
+      for (; ; sent++) if (await Promise.race([gone, answer.chunk(openaiDelta(piece)).then(() => false)])) return undefined;
     });
     const providers = { openai: { baseUrl: `${model.url}/v1`, apiKey: "any-key-will-do" } };
     const file = await configFile({}, { shutdown_grace_seconds: 0.5 }, { model: "openai:m", providers });

@@ -7,7 +7,8 @@ import { ContainerStatus } from "../../src/contract/status.ts";
 import { Connection } from "../../src/store/sqlite/connection.ts";
 import { loadDriver } from "../../src/store/sqlite/driver.ts";
 import { startModel } from "../support/agent.ts";
-import { eventually, spawnConfigured } from "../support/completions.ts";
+import { spawnConfigured } from "../support/completions.ts";
+import { until } from "../support/until.ts";
 import { askerOf, type HttpSidecar, spawnHttp } from "../support/http.ts";
 import { spawnSidecar, temporaryFolder } from "../support/sidecar.ts";
 
@@ -46,7 +47,7 @@ function programs(scripts: Record<string, string>): string {
 
 /** Waits until `GET /ready` answers with a status: a probe of the store counts for a second. */
 async function becomes({ call }: Pick<HttpSidecar, "call">, status: number): Promise<Ready> {
-  return eventually(async () => {
+  return until(async () => {
     const answer = await call<Ready>("GET", "/ready", { key: null });
     return answer.status === status ? answer.body : undefined;
   }, `GET /ready to be answered with ${status}`);
@@ -217,7 +218,7 @@ describe("GET /ready", () => {
     const config = { api: { limits: { max_concurrent_requests: 2 } } };
     const sidecar = await spawnConfigured({ model, config });
     const busy = [1, 2].map(() => sidecar.open("POST", "/v1/completions", { body: { prompt: "Hi" } }));
-    await eventually(() => (model.requests.length === 2 ? true : undefined), "two turns");
+    await until(() => (model.requests.length === 2 ? true : undefined), "two turns");
     expect(await becomes(sidecar, 503)).toMatchObject({ reason: "All places for requests are taken" });
     const refused = await sidecar.call<{ error: { code: string } }>("GET", "/v1/models");
     expect(refused).toMatchObject({ status: 503, body: { error: { code: "overloaded" } }, headers: { "retry-after": expect.any(String) } });

@@ -5,7 +5,9 @@ import { routes } from "../../src/contract/http/index.ts";
 import { Connection } from "../../src/store/sqlite/connection.ts";
 import { loadDriver } from "../../src/store/sqlite/driver.ts";
 import { messagesOf, startModel } from "../support/agent.ts";
-import { as, eventually, expectError, keysFor, spawnConfigured, UUID } from "../support/completions.ts";
+import { as, expectError, spawnConfigured, UUID } from "../support/completions.ts";
+import { until } from "../support/until.ts";
+import { keysFor } from "../support/keys.ts";
 import { type HttpSidecar, spawnHttp } from "../support/http.ts";
 import { startModelServer } from "../support/model-server.ts";
 import { temporaryFolder } from "../support/sidecar.ts";
@@ -122,10 +124,10 @@ describe("a place for a session", () => {
     // One waits for the store, the others for that one.
     const staying = sidecar.call("POST", "/sessions", { body: {} });
     const leaving = Array.from({ length: 5 }, () => sidecar.open("POST", "/sessions", { body: {} }));
-    await eventually(async () => ((await sidecar.call("GET", "/v1/info")).status === 503 ? true : undefined), "six requests");
+    await until(async () => ((await sidecar.call("GET", "/v1/info")).status === 503 ? true : undefined), "six requests");
     for (const request of leaving) request.destroy();
-    await eventually(async () => ((await sidecar.call("GET", "/v1/info")).status === 200 ? true : undefined), "five clients to be gone");
-    await eventually(() => (sidecar.sidecar.stderr.split('"status":499').length === 6 ? true : undefined), "five clients to be gone");
+    await until(async () => ((await sidecar.call("GET", "/v1/info")).status === 200 ? true : undefined), "five clients to be gone");
+    await until(() => (sidecar.sidecar.stderr.split('"status":499').length === 6 ? true : undefined), "five clients to be gone");
     lock.exec("ROLLBACK");
     // On a slow machine the store may have lost its patience.
     expect([201, 503]).toContain((await staying).status);

@@ -2,12 +2,12 @@ import { describe, expect, it } from "vitest";
 import { type HttpSidecar, askerOf, spawnHttp } from "../support/http.ts";
 import { startModel } from "../support/agent.ts";
 import { configFile } from "../support/keys.ts";
-import type { Answer as ModelAnswer } from "../support/model-server.ts";
+import { type Answer as ModelAnswer, openaiDelta } from "../support/model-server.ts";
 import { head, RawConnection } from "../support/raw.ts";
-import { isAlive, until } from "../custody/support.ts";
+import { isAlive } from "../custody/support.ts";
+import { until } from "../support/until.ts";
 import { spawnSidecar } from "../support/sidecar.ts";
 
-const delta = (text: string) => `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: text } }] })}\n\n`;
 const SO_FAR = "so far";
 
 /** A listener whose model says something, and the rest when it is let. */
@@ -15,7 +15,7 @@ async function spawnPatient(api: object = {}, args: readonly string[] = [], spaw
   const waiting: ModelAnswer[] = [];
   const model = await startModel(async (_request, answer) => {
     await answer.head(200, { "content-type": "text/event-stream" });
-    await answer.chunk(delta(SO_FAR));
+    await answer.chunk(openaiDelta(SO_FAR));
     waiting.push(answer);
     return undefined;
   });
@@ -24,7 +24,7 @@ async function spawnPatient(api: object = {}, args: readonly string[] = [], spaw
   const http = await spawn({ args: [...file, "--log-level", "INFO", ...args] });
   const letGo = async () => {
     for (const answer of waiting.splice(0)) {
-      await answer.chunk(delta(" and the rest"));
+      await answer.chunk(openaiDelta(" and the rest"));
       await answer.chunk('data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n');
       await answer.end();
     }

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { at } from "../support/agent.ts";
-import { eventually } from "../support/completions.ts";
+import { until } from "../support/until.ts";
 import { follow, type SeenEvent } from "../support/event-source.ts";
 import { type HttpSidecar, spawnHttp } from "../support/http.ts";
 import { configFile, keyOf } from "../support/keys.ts";
@@ -19,7 +19,7 @@ async function start({ call }: HttpSidecar, params: Record<string, unknown>, key
 
 /** Resolves when no turn runs any more. */
 async function idle({ sidecar }: HttpSidecar): Promise<void> {
-  await eventually(async () => ((await sidecar.call("system.ping"))["activeTraces"] === 0 ? true : undefined), "every turn to be over");
+  await until(async () => ((await sidecar.call("system.ping"))["activeTraces"] === 0 ? true : undefined), "every turn to be over");
 }
 
 /** A model server that says its pieces one by one, each when it is let. */
@@ -208,7 +208,7 @@ describe("GET /v1/streams/{streamId}/events", () => {
     response.pause();
     let before = 0;
     let calm = 0;
-    await eventually(() => {
+    await until(() => {
       calm = sent > 0 && sent === before ? calm + 1 : 0;
       before = sent;
       return calm > 40 ? true : undefined;

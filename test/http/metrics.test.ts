@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Exposition } from "../listeners/http/exposition.ts";
 import { startModel } from "../support/agent.ts";
-import { eventually, spawnConfigured } from "../support/completions.ts";
+import { spawnConfigured } from "../support/completions.ts";
+import { until } from "../support/until.ts";
 import { type HttpSidecar, spawnHttp } from "../support/http.ts";
 
 const OWN = "steerable_sidecar_";
@@ -13,7 +14,7 @@ async function scrape({ call }: Pick<HttpSidecar, "call">): Promise<Exposition> 
 }
 
 /** Scrapes until `look` gives something. */
-const scraped = <T>(sidecar: HttpSidecar, look: (read: Exposition) => T | undefined, what: string) => eventually(async () => look(await scrape(sidecar)), what);
+const scraped = <T>(sidecar: HttpSidecar, look: (read: Exposition) => T | undefined, what: string) => until(async () => look(await scrape(sidecar)), what);
 
 describe("GET /metrics", () => {
   it("is Prometheus text, with every family that is promised", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { messagesOf, startModel } from "../support/agent.ts";
-import { eventually, merged, messagesIn, newSession, openStream, readEvents, say, spawnConfigured } from "../support/completions.ts";
+import { merged, messagesIn, newSession, openStream, readEvents, say, spawnConfigured } from "../support/completions.ts";
+import { until } from "../support/until.ts";
 
 describe("sessions at a time", () => {
   it("do not hear of each other: 20 of them, five turns each", async () => {
@@ -75,7 +76,7 @@ describe("sessions at a time", () => {
     await model.nextRequest();
     const waiting = say(http, id, "Hi");
     const gone = http.open("POST", `/v1/sessions/${id}/completions`, { body: { prompt: "never mind" } });
-    await eventually(async () => (await messagesIn(http, id)).length === 3 || undefined, "both prompts to be taken");
+    await until(async () => (await messagesIn(http, id)).length === 3 || undefined, "both prompts to be taken");
     gone.destroy();
     request.destroy();
     expect(await waiting).toMatchObject({ status: 200, body: { final_message: "Hello." } });

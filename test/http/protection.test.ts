@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { at, startModel } from "../support/agent.ts";
+import { UUID } from "../support/completions.ts";
 import { type Answer, type Asking, spawnHttp } from "../support/http.ts";
 import { configFile, keyOf } from "../support/keys.ts";
 import { head, RawConnection } from "../support/raw.ts";
@@ -17,8 +18,6 @@ interface LogLine {
   status?: number;
   subject?: string;
 }
-
-const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
 
 const logOf = (stderr: string): LogLine[] =>
   stderr

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { at, messagesOf, startModel } from "../support/agent.ts";
-import { eventually } from "../support/completions.ts";
+import { until } from "../support/until.ts";
 import { type Answer, type HttpSidecar, spawnHttp } from "../support/http.ts";
 
 interface Frame {
@@ -103,7 +103,7 @@ describe("POST /rpc", () => {
     expect({ status: all.status, text: all.text }).toEqual({ status: 204, text: "" });
     // An answer to a question that was never asked here.
     expect((await post(sidecar, { jsonrpc: "2.0", id: "1", result: {} })).status).toBe(204);
-    await eventually(async () => {
+    await until(async () => {
       const { body } = await post(sidecar, request(1, "agent.session.list"));
       const names = (body.result as { sessionId: string }[]).map(({ sessionId }) => sessionId).toSorted();
       return names.join() === "s1,s2" ? true : undefined;
@@ -145,7 +145,7 @@ describe("POST /rpc", () => {
     const sidecar = await spawnHttp();
     const said = ["one", "two", "three"];
     const answers = said.map((content) => post(sidecar, request(1, "agent.chat.complete", at(server, { messages: [{ role: "user", content }] }))));
-    await eventually(() => (server.requests.length === 3 ? true : undefined), "three requests");
+    await until(() => (server.requests.length === 3 ? true : undefined), "three requests");
     // Cancels nothing of another body.
     expect((await post(sidecar, notification("$/cancelRequest", { id: 1 }))).status).toBe(204);
     letGo();
@@ -177,7 +177,7 @@ describe("POST /rpc", () => {
     const asked = await server.nextRequest();
     leaving.destroy();
     await asked.closed;
-    const messages = await eventually(async () => {
+    const messages = await until(async () => {
       const { body } = await post(sidecar, request(1, "agent.session.get", { sessionId: "s1" }));
       const { messages: all } = body.result as { messages: { role: string; content: string; turnStatus: string; partial: boolean }[] };
       return all.every(({ turnStatus }) => turnStatus !== "running") ? all : undefined;

@@ -3,7 +3,6 @@ import { messagesOf, startModel, stepOf } from "../support/agent.ts";
 import {
   as,
   expectError,
-  keysFor,
   merged,
   messagesIn,
   newSession,
@@ -16,6 +15,7 @@ import {
   UUID,
   workspace,
 } from "../support/completions.ts";
+import { keysFor } from "../support/keys.ts";
 import type { Asking } from "../support/http.ts";
 import { startModelServer } from "../support/model-server.ts";
 

@@ -2,10 +2,10 @@ import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { hash } from "@node-rs/argon2";
 import { EventSource } from "eventsource";
 import { expect, onTestFinished } from "vitest";
 import { type Answer, type Asking, askerOf, type HttpSidecar, spawnHttp } from "./http.ts";
+import { keyOf } from "./keys.ts";
 import type { ModelServer } from "./model-server.ts";
 import { temporaryFolder } from "./sidecar.ts";
 
@@ -43,14 +43,6 @@ export function workspace(): { folder: string; config: Record<string, unknown> }
   writeFileSync(join(folder, "shot.png"), PNG);
   return { folder, config: { tools: { builtin: ["read_file"], roots: [folder], fetch: { allowPrivate: true } } } };
 }
-
-/** Keys for `api.auth.keys`, each named like its subject; weak hashes, so that they cost no time. */
-export async function keysFor(subjects: Record<string, readonly string[]>): Promise<{ subject: string; key_hash: string; scopes: readonly string[] }[]> {
-  const options = { algorithm: 2, memoryCost: 64, timeCost: 1, parallelism: 1 };
-  return Promise.all(Object.entries(subjects).map(async ([subject, scopes]) => ({ subject, key_hash: await hash(keyOf(subject), options), scopes })));
-}
-
-export const keyOf = (subject: string) => `key-of-${subject}`;
 
 /** Requests of a subject of `keysFor`. */
 export const as = ({ url }: HttpSidecar, subject: string) => askerOf(url, keyOf(subject));
@@ -162,15 +154,4 @@ export async function restOf(response: IncomingMessage): Promise<{ text: string;
     response.once("close", () => resolve(false));
   });
   return { text, isWhole };
-}
-
-/** Waits until `look` gives something; asked again and again, because there is no event for it. */
-export async function eventually<T>(look: () => T | undefined | Promise<T | undefined>, what: string, patienceMs = 20_000): Promise<T> {
-  const deadline = performance.now() + patienceMs;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
 }

@@ -140,6 +140,9 @@ export function openaiStream(parts: readonly (string | object)[], { finishReason
   ];
 }
 
+/** One event of such a stream: a piece of the text. */
+export const openaiDelta = (text: string) => `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: text } }] })}\n\n`;
+
 export type AnthropicPart =
   | string
   | { thinking: string }

@@ -7,7 +7,7 @@ import type { ToolResult } from "../model.ts";
 import { ById } from "./by-id.ts";
 import { type RouteRequest, type RouteStream, route, type ServerEvent, type StreamNotice, type StreamTeller } from "./define.ts";
 import { ErrorBody } from "./errors.ts";
-import { ModelId, splitModelId } from "./model-id.ts";
+import { ModelId, splitModelId } from "../model-id.ts";
 import { optional } from "./optional.ts";
 
 const CompletionRequest = z.object({

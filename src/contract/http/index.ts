@@ -2,7 +2,9 @@
 import * as catalog from "./catalog.ts";
 import * as completions from "./completions.ts";
 import * as container from "./container.ts";
-import * as context from "./context.ts";
+import { notEnabled } from "./context/not-enabled.ts";
+import * as context from "./context/sessions.ts";
+import * as tasks from "./context/tasks.ts";
 import type { RawRoute, RouteEntry } from "./define.ts";
 import * as sessions from "./sessions.ts";
 import * as transport from "./transport.ts";
@@ -37,9 +39,9 @@ export const routes: readonly RouteEntry[] = [
   context.status,
   context.close,
   context.providers,
-  context.dispatch,
-  context.estimate,
-  ...context.notEnabled,
+  tasks.dispatch,
+  tasks.estimate,
+  ...notEnabled,
 ].map((entry) => entry as unknown as RouteEntry);
 
 /** What is about the listener itself. */

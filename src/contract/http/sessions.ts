@@ -1,10 +1,10 @@
 /** Sessions, and what there is to attach to them, under `/v1`. */
 import * as z from "zod";
 import { type ErrorName, fail } from "../../errors.ts";
-import { type AgentSession, Id, type StoredMessage } from "../model.ts";
-import { ById } from "./by-id.ts";
+import type { AgentSession, StoredMessage } from "../model.ts";
+import { ById, sessionPage } from "./by-id.ts";
 import { route } from "./define.ts";
-import { ModelId, modelIdOf, splitModelId } from "./model-id.ts";
+import { ModelId, modelIdOf, splitModelId } from "../model-id.ts";
 import { optional, optionalBody } from "./optional.ts";
 
 type Kind = "role" | "agent" | "rag";
@@ -81,10 +81,7 @@ export const list = route({
   summary: "The caller's sessions, the one used last first.",
   method: "agent.session.list",
   request: {
-    query: z.object({
-      limit: z.coerce.number<string>().int().min(1).max(1000).optional().describe("100 when left out."),
-      after: Id.optional().describe("The `id` that ended the page before."),
-    }),
+    query: sessionPage("id"),
   },
   status: 200,
   response: z.array(Session),

@@ -2,7 +2,8 @@
 import type * as z from "zod";
 import * as completions from "../../contract/http/completions.ts";
 import * as container from "../../contract/http/container.ts";
-import * as context from "../../contract/http/context.ts";
+import * as context from "../../contract/http/context/sessions.ts";
+import * as tasks from "../../contract/http/context/tasks.ts";
 import { ErrorBody } from "../../contract/http/errors.ts";
 import * as sessions from "../../contract/http/sessions.ts";
 import { shapes } from "../shapes.ts";
@@ -15,6 +16,6 @@ export const httpShapes = {
   CompletionRequest: completions.oneShot.request.body,
   Session: sessions.create.response,
   ContextSession: context.create.response,
-  ContextTask: context.dispatch.request.body,
+  ContextTask: tasks.dispatch.request.body,
   ContainerStatus: container.status.response,
 } satisfies Record<string, z.ZodType>;

@@ -7,7 +7,7 @@ import { deeperThan } from "../../rpc/json.ts";
 /** Longest silence in the middle of a body. Milliseconds. */
 const SILENCE_MS = 10_000;
 /** How long a client that was refused may go on sending what nobody reads. Milliseconds. */
-const LINGER_MS = 1_000;
+export const LINGER_MS = 1_000;
 
 /**
  * The bytes of a body. Rejects with `unsupported_media` where they are compressed, with `too_large` as soon as more than `most` are announced or have come, with

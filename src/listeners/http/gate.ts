@@ -25,6 +25,8 @@ export interface GateParts {
 export interface Gatekeeper {
   /** A place for something more than the request that asks for it. Throws `overloaded`. */
   permit(): () => void;
+  /** Counts what a request asks for beside itself as one more. Rejects with `rate_limited`. Undefined where nothing is limited. */
+  count(request: FastifyRequest): Promise<void> | undefined;
   /** Why no more requests fit in; undefined while they do. */
   capacity(): string | undefined;
   /** From now on every request is turned away. */
@@ -76,25 +78,28 @@ export async function mountGate(server: FastifyInstance, { settings, token, exch
       : server.createRateLimit({ max, timeWindow: MINUTE_MS, keyGenerator: (request) => nameOf(request, exchangeOf(request).caller, auth.mode) });
   const general = limiterOf(limits.requestsPerMinute);
   const dispatches = limiterOf(limits.dispatchesPerMinute);
+  const takeOne = async (take: NonNullable<typeof general>, request: FastifyRequest): Promise<void> => {
+    const taken = await take(request);
+    if (!taken.isAllowed && taken.isExceeded) throw fail("rate_limited", { retryAfterMs: taken.ttl });
+  };
 
   server.addHook("onRequest", async (request, reply) => {
     const exchange = exchangeOf(request);
     const route = routeOf(request);
     if (isClosed && !isWatch(route)) throw fail("shutting_down");
     const isOpen = route?.open === true || (route?.public !== undefined && settings.isPublic[route.public]);
-    exchange.caller = isOpen ? NOBODY : admitted(await authenticator.authenticate(request.headers.authorization, request.ip), reply);
+    exchange.caller = isOpen ? NOBODY : admitted(await authenticator.authenticate(keyHeaderOf(request), request.ip), reply);
     if (isWatch(route)) return;
     if (route?.scope !== undefined && !exchange.caller.scopes.has(route.scope)) throw fail("forbidden");
-    for (const take of [general, isDispatch(route) ? dispatches : undefined]) {
-      const taken = await take?.(request);
-      if (taken?.isAllowed === false && taken.isExceeded) throw fail("rate_limited", { retryAfterMs: taken.ttl });
-    }
+    if (general !== undefined) await takeOne(general, request);
+    if (dispatches !== undefined && isDispatch(route)) await takeOne(dispatches, request);
     exchange.setPermit(permit());
     exchange.endAfter(settings.requestTimeoutMs);
   });
 
   return {
     permit,
+    count: (request) => (general === undefined ? undefined : takeOne(general, request)),
     capacity: () => (permits.live >= limits.maxConcurrentRequests ? SATURATED : undefined),
     close: () => {
       isClosed = true;
@@ -112,6 +117,12 @@ const refusals = {
 
 function routeOf(request: FastifyRequest): AnyRoute | undefined {
   return request.routeOptions.config.entry;
+}
+
+/** Undefined also where there are several: which one counts is not for us to choose, a proxy in front may have looked at the other. */
+function keyHeaderOf({ raw }: FastifyRequest): string | undefined {
+  const { authorization = [] } = raw.headersDistinct;
+  return authorization.length === 1 ? authorization[0] : undefined;
 }
 
 /** What a supervisor asks, often and in the worst moment: never limited, and answered to the end. */

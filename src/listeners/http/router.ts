@@ -5,6 +5,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { RawRoute, RouteEntry } from "../../contract/http/define.ts";
 import { fail } from "../../errors.ts";
 import { sendError } from "./answers.ts";
+import { LINGER_MS } from "./body.ts";
 
 /** What hooks know a route by. */
 export type AnyRoute = RouteEntry | RawRoute;
@@ -50,8 +51,14 @@ export function createRouter(isAnswered: (socket: Socket) => boolean): FastifyIn
     },
     clientErrorHandler: (error, socket) => {
       // In the middle of an answer a refusal would be taken for a part of it.
-      if (socket.writable && !isAnswered(socket)) socket.end(refusalOf((error as NodeJS.ErrnoException).code ?? ""));
-      else socket.destroy();
+      if (!socket.writable || isAnswered(socket)) {
+        socket.destroy();
+        return;
+      }
+      socket.end(refusalOf((error as NodeJS.ErrnoException).code ?? ""));
+      // The connection is over only when both sides have ended it, and a client may never do so.
+      const cut = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+      socket.once("close", () => clearTimeout(cut));
     },
   });
   server.server.maxConnections = MOST_CONNECTIONS;

@@ -8,8 +8,8 @@ import { fail } from "../../errors.ts";
 import { KeyedQueue } from "../../runtime/queue.ts";
 import { errorBody, misfit, sendJson } from "./answers.ts";
 import { parseBody } from "./body.ts";
+import { doorOf, noSink } from "./door.ts";
 import { EventWriter } from "./events/event-writer.ts";
-import type { KeptStreams } from "./events/kept-streams.ts";
 import { ToldStream } from "./events/told-stream.ts";
 import type { Answerer, Exchange } from "./exchange.ts";
 import { routerPath } from "./router.ts";
@@ -24,7 +24,6 @@ export interface RouteApp extends Answerer {
 export interface RouteParts {
   app(): Promise<RouteApp>;
   exchangeOf(request: FastifyRequest): Exchange;
-  streams: KeptStreams;
   /** Deepest nesting of a body. */
   depth: number;
   maxSessions: number;
@@ -40,7 +39,7 @@ export function mountRoutes(server: FastifyInstance, parts: RouteParts): void {
       if (entry.scope === undefined) app.admit(exchange.caller, entry.method);
       const asked = parse(entry, request, exchange.requestId, parts.depth);
       if (entry.stream !== undefined && wantsStream(entry.stream, asked, request)) return tell(entry.stream, asked, { app, exchange, reply });
-      const answer = () => answerOnce(entry, asked, { app, exchange, reply }, parts.streams);
+      const answer = () => answerOnce(entry, asked, { app, exchange, reply });
       if (entry.makesSession !== true) return answer();
       // One at a time, or many would find the same place free.
       return newSessions.run("new", async () => {
@@ -67,9 +66,8 @@ interface Answering {
   reply: FastifyReply;
 }
 
-async function answerOnce(entry: RouteEntry, asked: RouteRequest, { app, exchange, reply }: Answering, streams: KeptStreams): Promise<FastifyReply> {
-  const caller = callerFor(entry, exchange.caller);
-  const door = { caller, openSink: (streamId: string) => streams.open(streamId, caller), release: () => undefined, tellsStatus: () => false };
+async function answerOnce(entry: RouteEntry, asked: RouteRequest, { app, exchange, reply }: Answering): Promise<FastifyReply> {
+  const door = doorOf(callerFor(entry, exchange.caller), noSink);
   const { result, whenTold } = await exchange.ask(app, entry.method, paramsOf(entry, asked), door);
   // The contract pairs each method with its own result, which TypeScript cannot follow through a variable.
   const fitting = result as never;
@@ -88,7 +86,7 @@ function callerFor({ scope }: RouteEntry, caller: Caller): Caller {
 async function tell(stream: RouteStream, asked: RouteRequest, { app, exchange, reply }: Answering): Promise<FastifyReply> {
   const writer = new EventWriter(reply.raw);
   const sink = new ToldStream(stream.teller(asked), writer);
-  const door = { caller: exchange.caller, openSink: () => sink, release: () => undefined, tellsStatus: () => false };
+  const door = doorOf(exchange.caller, () => sink);
   const { result, whenTold } = await exchange.ask(app, "agent.chat.stream", stream.params(asked), door);
   const { streamId } = result as { streamId: string };
   const stop = () => {

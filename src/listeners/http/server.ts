@@ -99,9 +99,18 @@ export async function openHttp(parts: HttpParts): Promise<HttpListener> {
   });
   server.setNotFoundHandler((request, reply) => sendError(reply, fail("not_found"), exchangeOf(request).requestId));
 
-  const transport = { exchangeOf, app, streams, metrics, permit: gate.permit, onFault, limits: { ...parts.limits, frameBytes: settings.limits.maxBodyBytes } };
+  const transport = {
+    exchangeOf,
+    app,
+    streams,
+    metrics,
+    permit: gate.permit,
+    count: gate.count,
+    onFault,
+    limits: { ...parts.limits, frameBytes: settings.limits.maxBodyBytes },
+  };
   mountTransport(server, transport);
-  mountRoutes(server, { app, exchangeOf, streams, depth: parts.limits.depth, maxSessions: settings.maxSessions });
+  mountRoutes(server, { app, exchangeOf, depth: parts.limits.depth, maxSessions: settings.maxSessions });
 
   const url = await listen(server, settings);
   parts.onMeter(metrics.meter);

@@ -13,6 +13,8 @@ import { answerRpc, type RpcParts } from "./rpc.ts";
 
 export interface TransportParts extends RpcParts {
   exchangeOf(request: FastifyRequest): Exchange;
+  /** See `Gatekeeper.count`. */
+  count(request: FastifyRequest): Promise<void> | undefined;
   metrics: Metrics;
 }
 
@@ -26,7 +28,7 @@ export function mountTransport(server: FastifyInstance, parts: TransportParts): 
   mountRaw(server, rawRoutes.rpc, (request, reply) => {
     const exchange = exchangeOf(request);
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    return answerRpc(parts, body, exchange, exchange.caller, reply);
+    return answerRpc(parts, { body, exchange, caller: exchange.caller, count: () => parts.count(request) }, reply);
   });
   mountRaw(server, rawRoutes.streamEvents, async (request, reply) => {
     const exchange = exchangeOf(request);

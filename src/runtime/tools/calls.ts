@@ -1,4 +1,4 @@
-import type { Caller } from "../../contract/caller.ts";
+import { type Caller, isAdmin } from "../../contract/caller.ts";
 import type { Config } from "../../contract/config.ts";
 import type { Params } from "../../contract/index.ts";
 import type { ToolDescriptor, ToolResult, TraceEvent } from "../../contract/model.ts";
@@ -44,15 +44,14 @@ export class ToolCalls {
 
   /** Rejects with `policy_denied`, and with `cancelled` as soon as `signal` is aborted. Every other failure is a result. */
   async invoke(params: InvokeParams, signal: AbortSignal, caller: Caller): Promise<ToolResult> {
-    const owner = caller.subject;
-    if (params.idempotencyKey === undefined) return this.#traced(params, signal, owner);
+    if (params.idempotencyKey === undefined) return this.#traced(params, signal, caller);
     const key = ownKey(caller, params.idempotencyKey);
     // Consent is not part of what is asked for: it may come with the second try.
     const digest = digestOf([params.name, params.arguments]);
-    return this.#keys.join({ key, digest }, signal, (patience) => this.#once(params, { key, digest }, patience, owner));
+    return this.#keys.join({ key, digest }, signal, (patience) => this.#once(params, { key, digest }, patience, caller));
   }
 
-  async #once(params: InvokeParams, mark: IdempotencyMark, signal: AbortSignal, owner: string): Promise<ToolResult> {
+  async #once(params: InvokeParams, mark: IdempotencyMark, signal: AbortSignal, caller: Caller): Promise<ToolResult> {
     const before = await (await this.#deps.store()).beginCall(mark);
     if (before !== "begun") {
       this.#keys.release(mark.key);
@@ -62,7 +61,7 @@ export class ToolCalls {
       return before.result;
     }
     try {
-      const result = await this.#traced(params, signal, owner);
+      const result = await this.#traced(params, signal, caller);
       await this.#journal(mark.key, result);
       return result;
     } catch (error) {
@@ -83,11 +82,11 @@ export class ToolCalls {
     }
   }
 
-  async #traced(params: InvokeParams, signal: AbortSignal, owner: string): Promise<ToolResult> {
+  async #traced(params: InvokeParams, signal: AbortSignal, caller: Caller): Promise<ToolResult> {
     const { traces, newId, now, onTraceEvent } = this.#deps;
     const sessionId = params.context?.["sessionId"];
     const recorder = new TraceRecorder(
-      { traceId: newId.trace(), owner },
+      { traceId: newId.trace(), owner: caller.subject },
       { sessionId: typeof sessionId === "string" ? sessionId : undefined },
       now,
       onTraceEvent,
@@ -96,7 +95,7 @@ export class ToolCalls {
     traces.add(recorder);
     recorder.event("tool_call", "tool.call", { id: callId, name: params.name, arguments: params.arguments });
     try {
-      const result = await this.#run(params, callId, recorder, signal);
+      const result = await this.#run(params, callId, recorder, signal, caller);
       recorder.event(
         "tool_result",
         "tool.result",
@@ -120,7 +119,7 @@ export class ToolCalls {
     }
   }
 
-  async #run(params: InvokeParams, callId: string, recorder: TraceRecorder, signal: AbortSignal): Promise<ToolResult> {
+  async #run(params: InvokeParams, callId: string, recorder: TraceRecorder, signal: AbortSignal, caller: Caller): Promise<ToolResult> {
     const { registry, config, meter } = this.#deps;
     const { name, arguments: args, consentGranted } = params;
     if (signal.aborted) throw fail("cancelled", { tool: name });
@@ -131,6 +130,7 @@ export class ToolCalls {
     const misfit = await misfitOf(tool, args);
     if (misfit !== undefined) return this.#refused(name, misfit);
     const facts = factsOf(tool, args);
+    this.#refuseWithoutLeave(facts, caller);
     this.#refuseWithoutConsent(facts, consentGranted);
     const timeoutMs = tool.timeoutMs ?? config().tools.timeoutMs;
     return runTool(tool, args, { callId, observer: toolSpan(recorder, { id: callId, mode: facts.mode }), meter }, timeoutMs, signal);
@@ -139,6 +139,14 @@ export class ToolCalls {
   #refused(tool: string, result: ToolResult): ToolResult {
     this.#deps.meter.toolRefused(tool, outcomeOfResult(result));
     return result;
+  }
+
+  /** Whoever may do everything gives leave by asking. Nobody else can: for them, what would be asked about is denied. */
+  #refuseWithoutLeave(facts: CallFacts, caller: Caller): void {
+    const { tool, mode } = facts;
+    const { decision, reason } = judge(this.#deps.config().policy, facts);
+    if (decision !== "ask" || isAdmin(caller)) return;
+    throw fail("policy_denied", { tool, mode, reason }, `The tool "${tool}" runs only for callers with the scope admin (${reason})`);
   }
 
   /** The host has asked itself, so only what is denied to everybody, or destroys something, is held back. */

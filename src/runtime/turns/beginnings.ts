@@ -91,7 +91,7 @@ export class Beginnings {
     let account: TurnAccount | undefined;
     try {
       const session = params.sessionId === undefined ? undefined : await (await store()).getSession(params.sessionId);
-      if (session?.isActive === false) throw fail("session_closed", { sessionId: session.sessionId }, "The session is closed; resume it first");
+      if (session?.isActive === false) throw fail("session_closed", { sessionId: session.sessionId });
       const call = models.resolve(params, { messages: params.messages, tools: params.tools }, door.caller, sessionModels.of(session));
       const messages = params.files === undefined ? params.messages : await this.#withFiles(params.messages, params.files, reservation, signal);
       call.request.messages = messages;

@@ -52,7 +52,7 @@ export class Compression {
     const { sessionId } = params;
     // What is wrong is said at once, not when the turns before are done.
     const session = await (await store()).getSession(sessionId);
-    if (!session.isActive) throw fail("session_closed", { sessionId }, "The session is closed; resume it first");
+    if (!session.isActive) throw fail("session_closed", { sessionId });
     // How long answers may be says nothing about summaries.
     const chosen = { ...sessionModels.of(session), maxTokens: undefined };
     const call = models.resolve(params, { messages: [], tools: undefined }, caller, chosen);

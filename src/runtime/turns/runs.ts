@@ -4,7 +4,6 @@ import type { ChatMessage } from "../../contract/model.ts";
 import { fail, type Failure, WireError } from "../../errors.ts";
 import type { Store } from "../../store/store.ts";
 import { type Door, outletOf } from "../door.ts";
-import { Keys, refuseOther } from "../keys.ts";
 import type { Grants } from "../policy/grants.ts";
 import { KeyedQueue } from "../queue.ts";
 import type { LiveTraces } from "../trace.ts";
@@ -12,11 +11,11 @@ import { Beginnings, type BeginningsDependencies, streamIsOpen } from "./beginni
 import { type Closing, closingOf } from "./closing.ts";
 import { Endings } from "./endings.ts";
 import type { Stop } from "./interruption.ts";
-import { endedTurnOf, markOf } from "./kept.ts";
 import { type LoopDependencies, play } from "./loop.ts";
+import { Openings } from "./openings.ts";
 import { type EndedTurn, reportOf, sendTerminal } from "./replay.ts";
 import { Replays } from "./replays.ts";
-import type { Outcome, Run, StreamSink } from "./run.ts";
+import type { Outcome, Run } from "./run.ts";
 
 /** How often what a running turn has come to is saved, so that a crash keeps it. Milliseconds. */
 const CHECKPOINT_MS = 500;
@@ -26,9 +25,6 @@ export interface RunsDependencies extends LoopDependencies, BeginningsDependenci
   traces: LiveTraces;
 }
 
-/** A turn that was asked for: one that has begun, or one that an earlier call with the same key has come to. */
-type Opened = { run: Run } | { ended: EndedTurn };
-
 /**
  * Custody of streams: every one that was acknowledged ends with exactly one terminal, whatever
  * happens to the model server, the host, the store or this process.
@@ -37,8 +33,8 @@ export class Runs {
   readonly #deps: RunsDependencies;
   readonly #live = new Map<string, Run>();
   readonly #finished = new WeakMap<Run, { promise: Promise<EndedTurn>; resolve(turn: EndedTurn): void }>();
-  readonly #keys = new Keys<Opened>();
   readonly #beginnings: Beginnings;
+  readonly #openings: Openings;
   readonly #endings: Endings;
   readonly #replays: Replays;
   readonly #turns = new KeyedQueue();
@@ -54,6 +50,9 @@ export class Runs {
         return live.size + replays.size;
       },
     });
+    this.#openings = new Openings(deps.store, (request, patience) =>
+      this.#beginnings.begin(request, patience, (run, isCancelled) => this.#admit(run, isCancelled)),
+    );
     this.#endings = new Endings(deps.store, deps.log);
   }
 
@@ -69,10 +68,11 @@ export class Runs {
   /** Acknowledges a turn and lets it run. With a session, its messages are durable by then. */
   async start(params: ChatParams, signal: AbortSignal, door: Door): Promise<{ streamId: string }> {
     let isNew = false;
-    const opened = await this.#open(params, signal, door, (streamId) => {
+    const openSink = (streamId: string) => {
       isNew = true;
       return door.openSink(streamId);
-    });
+    };
+    const opened = await this.#openings.open({ params, door, openSink }, signal);
     if ("run" in opened) {
       const { run } = opened;
       run.followers++;
@@ -90,7 +90,7 @@ export class Runs {
 
   /** The same turn, answered when it is done. `onBegun`: its messages are stored, so later calls of the session may follow. */
   async complete(params: ChatParams, signal: AbortSignal, door: Door, onBegun: () => void): Promise<Result<"agent.chat.complete">> {
-    const opened = await this.#open(params, signal, door, undefined);
+    const opened = await this.#openings.open({ params, door, openSink: undefined }, signal);
     onBegun();
     if ("ended" in opened) return reportOf(opened.ended);
     const { run } = opened;
@@ -157,31 +157,6 @@ export class Runs {
     }
     this.#endings.handOver(store, ...closings);
     this.#replays.stopAll();
-  }
-
-  #open(params: ChatParams, signal: AbortSignal, door: Door, openSink: ((streamId: string) => StreamSink) | undefined): Promise<Opened> {
-    const mark = markOf(params, door.caller);
-    const begin = async (patience: AbortSignal): Promise<Opened> => ({
-      run: await this.#beginnings.begin({ params, mark, door, openSink }, patience, (run, isCancelled) => this.#admit(run, isCancelled)),
-    });
-    if (mark === undefined) return begin(signal);
-    return this.#keys.join(mark, signal, async (patience) => {
-      const store = await this.#deps.store();
-      let kept = await store.findTurn(mark.key);
-      if (kept === undefined) {
-        try {
-          return await begin(patience);
-        } catch (error) {
-          // Another process was faster by a moment.
-          kept = isTaken(error) ? await store.findTurn(mark.key) : undefined;
-          if (kept === undefined) throw error;
-        }
-      }
-      // What has ended is looked up again by whoever asks next.
-      queueMicrotask(() => this.#keys.release(mark.key));
-      refuseOther(kept.digest, mark.digest);
-      return { ended: endedTurnOf(kept) };
-    });
   }
 
   #admit(run: Run, isCancelled: boolean): void {
@@ -279,7 +254,7 @@ export class Runs {
     const { idempotencyKey } = run;
     // Until the store knows the turn, those who ask again are answered from memory.
     return closingOf(run, outcome, this.#deps.log, () => {
-      if (idempotencyKey !== undefined) this.#keys.release(idempotencyKey);
+      if (idempotencyKey !== undefined) this.#openings.release(idempotencyKey);
     });
   }
 
@@ -308,9 +283,4 @@ export class Runs {
     this.#finished.set(run, made);
     return made;
   }
-}
-
-/** The store has refused the turn, because there is one with its idempotency key. */
-function isTaken(error: unknown): boolean {
-  return error instanceof WireError && error.data?.["field"] === "idempotencyKey";
 }
