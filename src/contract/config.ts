@@ -173,6 +173,10 @@ export const Config = z.strictObject({
     .max(320)
     .optional()
     .describe("What turns ask that name no provider, and whose session has none: `provider:name`, as `openai:gpt-4o`."),
+  allowedBaseUrls: z
+    .array(z.url({ protocol: /^https?$/ }))
+    .default([])
+    .describe("Model servers that callers without `admin` (over HTTP) may name as `baseUrl`, beside those that are configured. Their origins count."),
   api: z
     .strictObject({
       enabled: z.boolean().default(false).describe("Open the HTTP listener; the flag `--http` does so too."),

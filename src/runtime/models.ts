@@ -129,6 +129,7 @@ export class Models {
     const { providerOptions } = params;
     const reserved = entry.adminOptions?.find((name) => providerOptions !== undefined && Object.hasOwn(providerOptions, name));
     if (reserved !== undefined && !isAdmin(caller)) throw fail("forbidden", { path: `providerOptions.${reserved}` });
+    if (!isAdmin(caller)) this.#refuseOtherServers(choice);
     const apiKey = this.#keyFor(choice, params, caller);
     registerSecret(apiKey);
     if (apiKey === undefined && entry.apiKeyVariable !== undefined && baseUrl === entry.defaultBaseUrl) {
@@ -163,6 +164,14 @@ export class Models {
         return provider;
       },
     };
+  }
+
+  /** Whoever may name any address can look at everything that this machine reaches: what a server there says comes back in errors. */
+  #refuseOtherServers({ entry, provider, baseUrl }: Choice): void {
+    const home = homeOf(entry, provider, this.#configured(entry.name));
+    // A provider without one asks nobody.
+    if (home === undefined || [home, ...this.#config().allowedBaseUrls].map(originOf).includes(originOf(baseUrl))) return;
+    throw fail("forbidden", { path: "baseUrl" }, "With this key only model servers that are configured can be asked");
   }
 
   /**

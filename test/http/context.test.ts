@@ -317,9 +317,9 @@ describe("the provider of a session", () => {
     expect([meant, other].map(({ requests }) => requests.map(({ headers }) => headers["authorization"]))).toEqual([[`Bearer ${SECRET}`], [undefined]]);
   });
 
-  it("never gets a key of the configuration at an address that a caller has chosen", async () => {
-    const [configured, chosen] = [await startModel(["Hi"]), await startModel(["Hi"])];
-    const config = { api: { auth: { keys: await keysFor({ ann: ["read", "write"] }) } } };
+  it("never gets a key of the configuration at an address that a caller has chosen, and only listed ones are asked", async () => {
+    const [configured, chosen, unlisted] = [await startModel(["Hi"]), await startModel(["Hi"]), await startModel(["Hi"])];
+    const config = { api: { auth: { keys: await keysFor({ ann: ["read", "write"] }) } }, allowedBaseUrls: [chosen.url] };
     const sidecar = await spawnConfigured({ model: configured, config });
     const ann = as(sidecar, "ann");
     const { dispatch } = about(ann, await create(ann));
@@ -328,6 +328,9 @@ describe("the provider of a session", () => {
     expect((await away.dispatch({ task: "Go" })).status).toBe(200);
     expect(configured.requests[0]?.headers["authorization"]).toMatch(/^Bearer ./);
     expect(chosen.requests[0]?.headers).not.toHaveProperty("authorization");
+    const further = about(ann, await create(ann, { provider: "openai", model: "m", base_url: `${unlisted.url}/v1` }));
+    expectError(await further.dispatch({ task: "Go" }), 403, "forbidden");
+    expect(unlisted.requests).toEqual([]);
   });
 
   it("is one that exists, at an address without a password", async () => {

@@ -13,8 +13,8 @@ interface Rpc {
 const echo = { provider: "echo", messages: [{ role: "user", content: "Hi" }] };
 
 /** A listener that Ann and Bob share, and Root, who may see everything. */
-async function spawnShared() {
-  const args = await configFile({ ann: ["read", "write"], bob: ["read", "write"], root: ["*"] }, {}, { model: "echo:any" });
+async function spawnShared(more: Record<string, unknown> = {}) {
+  const args = await configFile({ ann: ["read", "write"], bob: ["read", "write"], root: ["*"] }, {}, { model: "echo:any", ...more });
   const http = await spawnHttp({ args: [...args, "--rate-limit", "0"] });
   const rpc = async (subject: string, method: string, params: object = {}): Promise<Rpc> =>
     (await http.call<Rpc>("POST", "/rpc", { key: keyOf(subject), body: { jsonrpc: "2.0", id: 1, method, params } })).body;
@@ -114,7 +114,7 @@ describe("a stream and a trace", () => {
       await answer.chunk('data: {"choices":[{"index":0,"delta":{"content":"so far"}}]}\n\n');
       return undefined;
     });
-    const { call, open, rpc, sidecar } = await spawnShared();
+    const { call, open, rpc, sidecar } = await spawnShared({ allowedBaseUrls: [model.url] });
     const { streamId } = (await rpc("ann", "agent.chat.stream", at(model))).result as { streamId: string };
     const events = `/v1/streams/${streamId}/events`;
     const steer = { streamId, content: "Stop" };
@@ -149,7 +149,7 @@ describe("a stream and a trace", () => {
 describe("an idempotency key", () => {
   it("is a subject's own: the same key of two callers is two requests", async () => {
     const model = await startModel(["an answer"]);
-    const { rpc } = await spawnShared();
+    const { rpc } = await spawnShared({ allowedBaseUrls: [model.url] });
     const ask = async (subject: string) => (await rpc(subject, "agent.chat.complete", at(model, { idempotencyKey: "the-same" }))).result as { traceId: string };
     const ann = await ask("ann");
     expect(ann.traceId).toEqual(expect.any(String));

@@ -146,7 +146,12 @@ describe("a key", () => {
       fc.constantFrom(HOST, alice),
       ({ provider, baseUrl, inConfig }, session, caller) => {
         const key = inConfig ? { apiKey: "key-of-config" } : {};
-        const config = { model: "openai:m", providers: { openai: { model: "m", baseUrl: home, ...key }, anthropic: { model: "m", baseUrl: home, ...key } } };
+        const providers = { openai: { model: "m", baseUrl: home, ...key }, anthropic: { model: "m", baseUrl: home, ...key } };
+        const config = {
+          model: "openai:m",
+          providers,
+          allowedBaseUrls: ["https://gateway.test:8443", "http://gateway.test", "https://evil.test/v1"],
+        };
         const models = modelsOf(config, { OPENAI_API_KEY: "key-of-env", ANTHROPIC_API_KEY: "key-of-env" });
         const { settings } = models.resolve(
           { ...(provider === undefined ? {} : { provider }), ...(baseUrl === undefined ? {} : { baseUrl }) },
@@ -180,7 +185,7 @@ describe("a key", () => {
 
   it("is sent, or not, as that says: seen by a real server", async () => {
     const server = await startModel(["Hi"]);
-    const { as, host } = await startApp({ env: { OPENAI_API_KEY: "sk-operator-key" } });
+    const { as, host } = await startApp({ env: { OPENAI_API_KEY: "sk-operator-key" }, config: { allowedBaseUrls: [server.url] } });
     const sent = () => server.requests.at(-1)?.headers["authorization"];
     const hers = as(alice);
 
@@ -211,6 +216,26 @@ describe("a key", () => {
     const { as } = await startApp({ config: { providers: { openai: { apiKey: "sk-operator-key", baseUrl: `${server.url}/v1` } } } });
     await as(alice)("agent.chat.complete", at(server));
     expect(server.requests[0]?.headers["authorization"]).toBe("Bearer sk-operator-key");
+  });
+});
+
+describe("a caller without admin", () => {
+  it("cannot have a server asked that nobody has configured, by a call or by a session", async () => {
+    const [known, other] = [await startModel(["Hi"]), await startModel(["Hi"])];
+    const config = { providers: { openai: { apiKey: "any-key-will-do", baseUrl: `${known.url}/v1` } }, allowedBaseUrls: ["https://elsewhere.test"] };
+    const { as, host } = await startApp({ config });
+    const hers = as(alice);
+    const forbidden = { errorName: "forbidden", data: { path: "baseUrl" } };
+    await expect(hers("agent.chat.complete", at(other))).rejects.toMatchObject(forbidden);
+    const { sessionId } = await hers("agent.session.create", { provider: "openai", model: "m", baseUrl: `${other.url}/v1` });
+    const say = { sessionId, messages: [{ role: "user" as const, content: "Go" }] };
+    await expect(hers("agent.chat.complete", say)).rejects.toMatchObject(forbidden);
+    await expect(hers("agent.session.compress", { sessionId, keepTurns: 0 })).rejects.toMatchObject(forbidden);
+    expect(other.requests).toHaveLength(0);
+    await hers("agent.session.configure", { sessionId, baseUrl: null });
+    await hers("agent.chat.complete", say);
+    await host("agent.chat.complete", at(other, { apiKey: "any-key-will-do" }));
+    expect([known.requests.length, other.requests.length]).toEqual([1, 1]);
   });
 });
 

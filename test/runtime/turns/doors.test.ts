@@ -10,12 +10,12 @@ const root: Caller = { subject: "root", scopes: new Set(["read", "write", "admin
 
 /** An app, and a model that waits before each of its answers until it is told to go on. */
 async function start() {
-  const { app } = await startApp({ config: { tools: { builtin: ["get_time"] } } });
   const waiting: (() => void)[] = [];
   const model = await startModel(async () => {
     await new Promise<void>((resolve) => waiting.push(resolve));
     return "Hello";
   });
+  const { app } = await startApp({ config: { tools: { builtin: ["get_time"] }, allowedBaseUrls: [model.url] } });
   const params = (more: object = {}) => at(model, { messages: [{ role: "user", content: "Hi" }], ...more }) as never;
   const goOn = async (answers = 1): Promise<void> => {
     await expect.poll(() => waiting.length, { timeout: 10_000 }).toBe(answers);

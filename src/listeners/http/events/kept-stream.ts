@@ -4,7 +4,7 @@ import type { StreamSink } from "../../../runtime/turns/run.ts";
 
 /** Most of a stream that is kept. Bytes, roughly: characters and what an event costs beside them. */
 export const MOST_KEPT = 4 * 1024 * 1024;
-const EVENT_OVERHEAD = 96;
+const EVENT_OVERHEAD = 192;
 /** What a stream costs beside its events: many short ones fill the memory as well. */
 const STREAM_OVERHEAD = 1024;
 /** How far a reader may be behind before the stream waits for it. */

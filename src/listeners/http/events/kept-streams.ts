@@ -6,7 +6,7 @@ import { KeptStream } from "./kept-stream.ts";
 /** How long the events of a stream are kept behind its end. Milliseconds. */
 const KEPT_MS = 10 * 60_000;
 /** Most that is kept of all streams together. What has ended first goes first. */
-const MOST_IN_ALL = 256 * 1024 * 1024;
+const MOST_IN_ALL = 128 * 1024 * 1024;
 
 /** The streams that were started over HTTP, with their events. */
 export class KeptStreams {
