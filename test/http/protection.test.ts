@@ -183,7 +183,9 @@ describe("an error", { timeout: 60_000 }, () => {
   it("is all that a server which a caller has named gets of the configuration: no key", async () => {
     const [own, other] = [await startModel(["own"]), await startModel(["other"])];
     const providers = { openai: { baseUrl: `${own.url}/v1`, apiKey: "the-key-of-the-configuration" } };
-    const { call } = await spawnHttp({ args: await configFile({ ann: ["read", "write"] }, {}, { model: "openai:m", providers }) });
+    const { call } = await spawnHttp({
+      args: await configFile({ ann: ["read", "write"] }, {}, { model: "openai:m", providers, allowedBaseUrls: [other.url] }),
+    });
     const key = keyOf("ann");
     const rpc = (params: object) =>
       call("POST", "/rpc", { key, body: { jsonrpc: "2.0", id: 1, method: "agent.chat.complete", params: { ...at(own), ...params } } });

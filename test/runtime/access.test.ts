@@ -146,7 +146,6 @@ describe("a session of somebody else", () => {
 
 describe("a trace of somebody else", () => {
   it("does not exist, while it runs and after; its owner and callers with admin find it", async () => {
-    const { app } = await startApp();
     let go = () => {};
     const model = await startModel(async () => {
       await new Promise<void>((resolve) => {
@@ -154,6 +153,7 @@ describe("a trace of somebody else", () => {
       });
       return "Hi";
     });
+    const { app } = await startApp({ config: { allowedBaseUrls: [model.url] } });
     const anns = openDoor(ann);
     const { streamId } = await ask(app, anns.door, "agent.chat.stream", at(model) as never);
     await model.nextRequest();
