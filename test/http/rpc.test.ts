@@ -171,16 +171,23 @@ describe("POST /rpc", () => {
       await answer.chunk('data: {"choices":[{"index":0,"delta":{"content":"so far"}}]}\n\n');
       return undefined;
     });
-    const sidecar = await spawnHttp();
-    await post(sidecar, request(1, "agent.session.create", { sessionId: "s1" }));
-    const leaving = sidecar.open("POST", "/rpc", { body: [request(1, "agent.chat.complete", at(server, { sessionId: "s1" })), request(2, "system.ping")] });
+    const http = await spawnHttp({ env: { STEERABLE_TRACE_EVENTS: "true" } });
+    const { sidecar } = http;
+    await post(http, request(1, "agent.session.create", { sessionId: "s1" }));
+    const leaving = http.open("POST", "/rpc", { body: [request(1, "agent.chat.complete", at(server, { sessionId: "s1" })), request(2, "system.ping")] });
     const asked = await server.nextRequest();
+    // Nothing else tells that the first words have come.
+    await sidecar.until(
+      () => sidecar.frames.flat().some(({ method, params }) => method === "trace.event" && params?.["name"] === "llm.first_event"),
+      "the first words",
+    );
     leaving.destroy();
     await asked.closed;
     const messages = await until(async () => {
-      const { body } = await post(sidecar, request(1, "agent.session.get", { sessionId: "s1" }));
-      const { messages: all } = body.result as { messages: { role: string; content: string; turnStatus: string; partial: boolean }[] };
-      return all.every(({ turnStatus }) => turnStatus !== "running") ? all : undefined;
+      const session = await sidecar.call<{ messages: { role: string; content: string; turnStatus: string; partial: boolean }[] }>("agent.session.get", {
+        sessionId: "s1",
+      });
+      return session.messages.every(({ turnStatus }) => turnStatus !== "running") ? session.messages : undefined;
     }, "the end of the turn");
     expect(messages).toMatchObject([
       { role: "user", content: "Go", turnStatus: "cancelled" },
