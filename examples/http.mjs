@@ -1,20 +1,18 @@
 // The HTTP listener beside stdin: a prompt is answered over HTTP, and the host finds the session through its pipes.
-import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { spawn } from "steerable-sidecar/client";
 
-// Where `steerable-sidecar` is installed, that is the command. Port 0 takes a free one.
-const program = fileURLToPath(new URL("../bin/steerable-sidecar.js", import.meta.url));
-const flags = ["--http", "127.0.0.1:0", "--storage-path", ":memory:", "--quiet-ready", "--log-level", "ERROR"];
-const sidecar = spawn(process.execPath, [program, ...flags], { stdio: ["pipe", "pipe", "inherit"] });
-const lines = createInterface({ input: sidecar.stdout })[Symbol.asyncIterator]();
-const nextFrame = async () => JSON.parse((await lines.next()).value);
+// Port 0 takes a free one.
+const sidecar = await spawn({ args: ["--http", "127.0.0.1:0"], storagePath: ":memory:", logLevel: "ERROR" });
 
 try {
-  // The first line says where it listens, and a token that was made for this run.
-  const { url, token } = (await nextFrame()).params.listenInfo.http;
+  // Where it listens, and a token that was made for this run.
+  const { http } = await sidecar.listenInfo();
   const post = (path, body) =>
-    fetch(url + path, { method: "POST", headers: { authorization: `Bearer ${token}`, "content-type": "application/json" }, body: JSON.stringify(body) });
+    fetch(http.url + path, {
+      method: "POST",
+      headers: { authorization: `Bearer ${http.token}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
 
   // `echo` says the prompt back, so that no key is needed. With a real model: "openai:gpt-4o-mini".
   const session = await (await post("/v1/sessions", { alias: "shopping", model: "echo:any" })).json();
@@ -28,11 +26,10 @@ try {
     if (event === "finished") console.log(`\nit was asked     ${data.outcome.turns} time`);
   }
 
-  sidecar.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id: 1, method: "agent.session.get", params: { sessionId: session.id } })}\n`);
-  const { messages } = (await nextFrame()).result;
+  const { messages } = await sidecar.sessions.get(session.id);
   console.log(`the host finds   ${messages.map(({ role }) => role).join(", ")}`);
 } finally {
-  sidecar.stdin.end();
+  await sidecar.stop();
 }
 
 /** Server-sent events as they come. */

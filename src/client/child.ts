@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Readable } from "node:stream";
+import type { NotificationParams } from "../contract/index.ts";
 import { redactText } from "../redact.ts";
 import { LineSplitter } from "../rpc/lines.ts";
 import { within } from "./deadline.ts";
@@ -17,6 +18,9 @@ const LONGEST_LOG_LINE = 1024 * 1024;
 const LAST_LINES = 20;
 const LAST_LINE_LENGTH = 1_000;
 
+/** Where a sidecar takes requests from: its stdin, and with `--http` a URL too. */
+export type ListenInfo = NotificationParams<"lifecycle.ready">["listenInfo"];
+
 export interface Exit {
   /** Exit code; null when a signal ended the process, or it never ran. */
   code: number | null;
@@ -33,6 +37,8 @@ export class Child {
   readonly peer: Peer;
   /** Resolves when the sidecar takes requests; rejects with a SidecarError that says why it never will. */
   readonly ready: Promise<void>;
+  /** Where it takes requests from, as `lifecycle.ready` tells; rejects when it is gone without having told. */
+  readonly listenInfo: Promise<ListenInfo>;
   /** Resolves when the process has ended and all that it sent was handled. */
   readonly gone: Promise<Exit>;
   /** On the clock of `performance.now()`. */
@@ -65,11 +71,19 @@ export class Child {
     const marked = new Promise<void>((resolve) => {
       onReady = resolve;
     });
+    let onListening: (info: ListenInfo) => void = () => {};
+    const told = new Promise<ListenInfo>((resolve) => {
+      onListening = resolve;
+    });
     this.peer = new Peer(child.stdout, child.stdin, {
       onFault: hooks.onFault,
       onRequest: hooks.onRequest,
       onNotification: (method, params) => {
-        if (method === "lifecycle.ready") onReady();
+        if (method === "lifecycle.ready") {
+          onReady();
+          // As the contract has it, from which the sidecar builds its notifications.
+          onListening((params as NotificationParams<"lifecycle.ready">).listenInfo);
+        }
         hooks.onNotification(method, params);
       },
     });
@@ -85,7 +99,8 @@ export class Child {
     this.gone = exited.then((exit) => this.#bury(exit, closed));
     void this.peer.drained.then(() => this.#muted());
     this.ready = this.#becomeReady(marked, readyTimeoutMs);
-    this.ready.catch(() => undefined);
+    this.listenInfo = Promise.race([told, this.gone.then((exit) => Promise.reject(this.#obituary(exit)))]);
+    for (const promise of [this.ready, this.listenInfo]) promise.catch(() => undefined);
   }
 
   kill(signal: NodeJS.Signals): void {

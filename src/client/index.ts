@@ -1,4 +1,5 @@
 /** `steerable-sidecar/client`: starts a sidecar from a Node host, keeps it running, and talks to it. */
+export type { ListenInfo } from "./child.ts";
 export type { CallOptions } from "./deadline.ts";
 export { SidecarError, type SidecarErrorKind } from "./error.ts";
 export type { StreamChunk, StreamEnd } from "./feed.ts";

@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { CallParams, MethodName, NotificationName, NotificationParams, Result } from "../contract/index.ts";
+import type { ListenInfo } from "./child.ts";
 import { type CallOptions, type Limits, limitsOf, since } from "./deadline.ts";
 import { Host } from "./host.ts";
 import { type HostTool, type HostToolRegistration, HostTools } from "./host-tools.ts";
@@ -97,6 +98,14 @@ export class Sidecar extends EventEmitter<SidecarEvents> implements AsyncDisposa
   /** Of the process that runs now; undefined between two. */
   get pid(): number | undefined {
     return this.#supervisor.pid;
+  }
+
+  /**
+   * Where the process that runs now takes requests from. With `--http` (or `api` in its config file) `http` has the
+   * URL, and a token that was made for this run; both may be others after a restart.
+   */
+  async listenInfo(options: CallOptions = {}): Promise<ListenInfo> {
+    return this.#supervisor.listenInfo(limitsOf(options));
   }
 
   /**

@@ -1,5 +1,5 @@
-import { Child, type ChildHooks, type Exit } from "./child.ts";
-import { after, type Limits, limited } from "./deadline.ts";
+import { Child, type ChildHooks, type Exit, type ListenInfo } from "./child.ts";
+import { after, type Limits, limited, since } from "./deadline.ts";
 import { SidecarError, transportClosed } from "./error.ts";
 import { Health } from "./health.ts";
 import type { Settings } from "./options.ts";
@@ -83,6 +83,15 @@ export class Supervisor {
     return limited(what, limits, begin, () => {
       if (waiter !== undefined) this.#waiting.delete(waiter);
     });
+  }
+
+  /** Where the sidecar that takes requests takes them from. */
+  async listenInfo(limits: Limits): Promise<ListenInfo> {
+    const begun = performance.now();
+    await this.peer("lifecycle.ready", limits);
+    const child = this.#child;
+    if (child === undefined) throw this.#over ?? transportClosed("The sidecar does not run");
+    return limited("lifecycle.ready", since(begun, limits), () => child.listenInfo);
   }
 
   /** The host itself has asked the sidecar to end, and it has agreed: its exit is no accident. */
