@@ -1,24 +1,9 @@
 import type { McpServer } from "../contract/config.ts";
-import type { Custody } from "../custody/custody.ts";
-import type { Log } from "../log.ts";
 import { registerSecret } from "../redact.ts";
 import { prefixOf, SHORTEST_CUT } from "./mcp/names.ts";
-import { Server } from "./mcp/server.ts";
+import { type McpDeps, Server } from "./mcp/server.ts";
 import type { Tool, ToolSource } from "./tool.ts";
 import { atMost } from "./waiting.ts";
-
-export interface McpDeps {
-  custody: Custody;
-  /** What the few variables that a program needs are taken from. */
-  env: NodeJS.ProcessEnv;
-  log: Log;
-  /** Milliseconds. */
-  now(): number;
-  /** A server offers other tools than it did when `tools` was called last. */
-  onChange(): void;
-  /** Deadline of calls, in milliseconds, for servers that have none of their own. */
-  timeoutMs: number;
-}
 
 /** How long the servers have to end. */
 const CLOSE_MS = 1000;

@@ -17,15 +17,21 @@ import { Watch } from "./watch.ts";
 /** Changes of a list that come within this time are read together. Milliseconds. */
 const DEBOUNCE_MS = 200;
 
-export interface ServerDeps {
+/** What all servers share. */
+export interface McpDeps {
   custody: Custody;
+  /** What the few variables that a program needs are taken from. */
   env: NodeJS.ProcessEnv;
   log: Log;
+  /** Milliseconds. */
   now(): number;
-  /** The tools are others now than `tools()` has said. */
+  /** A server offers other tools than it did when its tools were asked for last. */
   onChange(): void;
-  /** Of calls, where the server has none of its own. */
+  /** Deadline of calls, in milliseconds, for servers that have none of their own. */
   timeoutMs: number;
+}
+
+export interface ServerDeps extends McpDeps {
   /** Names of the other servers. */
   others: readonly string[];
   loadLibrary(): Promise<Library>;
