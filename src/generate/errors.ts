@@ -53,7 +53,7 @@ const data: Record<ErrorName, string> = {
   policy_denied: "`tool`, `mode`, `reason` (for people)",
   tool_failed: "",
   storage:
-    "`reason`: `disk_full`, `io`, `readonly`, `busy`, `corrupt`, `newer`, `foreign`, `unavailable` or `closed`; sometimes `sqliteCode` or `errno` for whoever looks into it; of `agent.chat.complete` as of `turn_failed`, where the turn had begun",
+    "`reason`: `disk_full`, `io`, `readonly`, `busy`, `corrupt`, `newer`, `foreign`, `unavailable`, `gone` or `closed`; sometimes `sqliteCode` or `errno` for whoever looks into it; of `agent.chat.complete` as of `turn_failed`, where the turn had begun",
   session_not_found: "`sessionId`",
   session_closed: "`sessionId`",
   not_found: "",

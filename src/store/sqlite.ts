@@ -4,7 +4,7 @@ import { Commits, retryWhileBusy } from "./sqlite/commits.ts";
 import { Connection } from "./sqlite/connection.ts";
 import { loadDriver } from "./sqlite/driver.ts";
 import { asWireError } from "./sqlite/failures.ts";
-import { makePrivate, prepareFile } from "./sqlite/file.ts";
+import { keepTrackOf, makePrivate, prepareFile } from "./sqlite/file.ts";
 import { migrate } from "./sqlite/migrations.ts";
 import { snapshotAmounts, snapshotEnd, snapshotFields, snapshotFork, snapshotStep, snapshotSummary, snapshotTrace, snapshotTurn } from "./sqlite/snapshots.ts";
 import { openTables } from "./sqlite/tables.ts";
@@ -25,7 +25,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
   try {
     // SQLite gives the companions that it makes the mode of the database, so they come into it as well.
     makePrivate(path);
-    return await newStore(connection, options, busyDeadlineMs);
+    return await newStore(connection, options, busyDeadlineMs, keepTrackOf(path));
   } catch (error) {
     connection.close();
     throw asWireError(error);
@@ -71,13 +71,13 @@ async function connect(open: () => Connection, options: StoreOptions, busyDeadli
   }
 }
 
-async function newStore(connection: Connection, options: StoreOptions, busyDeadlineMs: number): Promise<Store> {
+async function newStore(connection: Connection, options: StoreOptions, busyDeadlineMs: number, check: () => void): Promise<Store> {
   let health: ReturnType<Store["health"]> = { status: "ok" };
   const observe = (latencyMs: number, failure: WireError | undefined): void => {
     const rounded = Math.round(latencyMs);
     health = failure === undefined ? { status: "ok", latencyMs: rounded } : { status: "error", message: failure.message, latencyMs: rounded };
   };
-  const commits = new Commits({ connection, busyDeadlineMs, observe });
+  const commits = new Commits({ connection, busyDeadlineMs, observe, check });
   const { owners, sessions, turns, turnKeys, messages, histories, calls, spendings, grants, traces, probe } = openTables(connection, options.now);
 
   const bury = (dead: readonly string[]): void => {

@@ -196,7 +196,7 @@ export interface TraceFilter {
  * A read sees everything that was asked for before it, and only what is durable.
  * Everything rejects with a `WireError`: `session_not_found`, `session_closed`, `trace_not_found`,
  * `invalid_params` (a cursor that no page gave, a turn that exists) or `storage`, whose `data.reason`
- * is one of `disk_full`, `io`, `readonly`, `busy`, `corrupt`, `newer`, `foreign`, `unavailable`, `closed`.
+ * is one of `disk_full`, `io`, `readonly`, `busy`, `corrupt`, `newer`, `foreign`, `unavailable`, `gone`, `closed`.
  */
 export interface Store {
   /** Creates the session, or replaces the fields of the one that exists (all but `createdAt` and its owner, which stay) and opens it again. `owner`: the host itself when left out. */

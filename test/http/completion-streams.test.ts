@@ -57,6 +57,10 @@ describe("a completion as a stream", () => {
     for (const accept of ["application/json, text/event-stream;q=0.9", "Text/Event-Stream"]) {
       expect((await ask(accept)).headers["content-type"]).toBe("text/event-stream; charset=utf-8");
     }
+    // Never, in the words of HTTP.
+    for (const accept of ["text/event-stream;q=0", "application/json, text/event-stream; charset=utf-8 ; Q=0.000"]) {
+      expect(await ask(accept), accept).toMatchObject({ status: 200, body: { final_message: "Hi" } });
+    }
   });
 
   it("ends with an error when the model server fails in the middle", async () => {

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { ContainerStatus } from "../../src/contract/status.ts";
 import { Connection } from "../../src/store/sqlite/connection.ts";
@@ -195,10 +195,29 @@ describe("GET /ready", () => {
     expect(reason).toMatch(/^The store cannot be written \((?:disk_full|io)\)$/);
     const refused = await sidecar.call<{ error: { code: string } }>("POST", "/sessions", { body: {} });
     expect(refused).toMatchObject({ status: 503, body: { error: { code: "storage" } } });
+    // Of an answer outside of a session only the trace is lost, however it is told.
+    const body = { prompt: "Hi", model: "echo:any" };
+    expect(await sidecar.call("POST", "/v1/completions", { body })).toMatchObject({ status: 200, body: { final_message: "Hi" } });
+    expect((await sidecar.call("POST", "/v1/completions", { body: { ...body, stream: true } })).text).toContain("event: finished");
     expect((await sidecar.call("GET", "/health", { key: null })).status).toBe(200);
     limit("unlimited");
     expect(await becomes(sidecar, 200)).toEqual({ ready: true });
     expect((await sidecar.call("POST", "/sessions", { body: {} })).status).toBe(201);
+  });
+
+  // Where files that are open cannot be deleted, there is nothing to find out.
+  it.skipIf(process.platform === "win32").each([
+    ["deleted", (path: string) => rmSync(path)],
+    ["replaced", (path: string) => renameSync(`${path}.copy`, path)],
+    ["deleted with its folder", (path: string) => rmSync(dirname(path), { recursive: true })],
+  ] as const)("is 503 when the file of the store was %s, and nothing more is said to be stored", async (_, change) => {
+    const path = join(temporaryFolder(), "store", "sidecar.db");
+    const sidecar = await spawnConfigured({ args: ["--storage-path", path] });
+    await becomes(sidecar, 200);
+    copyFileSync(path, `${path}.copy`);
+    change(path);
+    expect(await becomes(sidecar, 503)).toEqual({ ready: false, reason: "The store cannot be written (gone)" });
+    expect(await sidecar.call("POST", "/sessions", { body: {} })).toMatchObject({ status: 503, body: { error: { code: "storage" } } });
   });
 
   it("is 503 while another process keeps the store to itself", { timeout: 60_000 }, async () => {

@@ -88,9 +88,28 @@ describe("when the grace is over", { timeout: 60_000 }, () => {
     const [answer, events] = await Promise.all([json, stream]);
     expect(answer.status).toBe(503);
     expect(answer.body.error?.code).toBe("shutting_down");
-    expect(events.text).toMatch(/so far.*event: error\ndata: .*"code":"(cancelled|shutting_down)"/s);
+    expect(events.text).toMatch(/so far.*event: error\ndata: .*"code":"shutting_down"/s);
     expect(await http.sidecar.exit).toEqual({ code: 3, signal: null });
     for (const request of http.model.requests) await request.closed;
+  });
+
+  it("a client in the middle of its body is told so", async () => {
+    const http = await spawnPatient({ shutdown_grace_seconds: 0.5 });
+    const slow = new RawConnection(http.url);
+    await slow.write(
+      head("POST", "/v1/completions", {
+        authorization: `Bearer ${http.token}`,
+        "content-type": "application/json",
+        "content-length": "100",
+        expect: "100-continue",
+      }),
+    );
+    await slow.until(/100 Continue/);
+    await slow.write('{"prompt":');
+    http.sidecar.child.kill("SIGTERM");
+    await slow.closed;
+    expect(slow.text).toMatch(/HTTP\/1\.1 503 .*"code":"shutting_down"/s);
+    expect(await http.sidecar.exit).toEqual({ code: 0, signal: null });
   });
 
   it("idle listeners do not wait for it", async () => {

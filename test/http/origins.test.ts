@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Answer, spawnHttp } from "../support/http.ts";
 import { configFile } from "../support/keys.ts";
+import { spawnSidecar } from "../support/sidecar.ts";
 
 const page = "https://app.example";
 const corsHeaders = (answer: Answer) => Object.keys(answer.headers).filter((name) => name.startsWith("access-control-"));
@@ -91,12 +92,35 @@ describe("the Origin header", () => {
     expect({ status: program.status, cors: corsHeaders(program) }).toEqual({ status: 200, cors: [] });
   });
 
-  it("may be any where all are listed, also with credentials", async () => {
-    const { call } = await spawnHttp({ args: await configFile({}, { cors: { allowed_origins: ["*"], allow_credentials: true } }) });
+  it("is refused where it is not listed, in preflights as everywhere", async () => {
+    const { call } = await spawnHttp({ args: await configFile({}, { cors: { allowed_origins: [page] } }) });
+    const preflight = (headers: Record<string, string>) =>
+      call("OPTIONS", "/v1/completions", { key: null, headers: { "access-control-request-method": "POST", ...headers } });
+    const refusals = [
+      [await preflight({ origin: "https://other.example" }), 403, "forbidden"],
+      [await preflight({ origin: page, host: "other.example" }), 403, "forbidden"],
+      // No page has asked, so it is no preflight.
+      [await preflight({}), 401, "unauthorized"],
+    ] as const;
+    for (const [{ status, headers, body }, expected, code] of refusals) {
+      expect(status).toBe(expected);
+      expect(body).toEqual({ error: { code, message: expect.any(String), request_id: headers["x-request-id"] } });
+    }
+  });
+
+  it("that is none, in the configuration, is told as a mistake there", async () => {
+    const sidecar = spawnSidecar({ args: ["--http", "0", ...(await configFile({}, { cors: { allowed_origins: ["app.example"] } }))] });
+    expect(await sidecar.exit).toEqual({ code: 2, signal: null });
+    expect(sidecar.stderr).toBe('steerable-sidecar: api.cors.allowed_origins: "app.example" is no origin; write it as https://app.example\n');
+  });
+
+  it("may be any where all are listed, also with credentials; the log warns of that", async () => {
+    const { call, sidecar } = await spawnHttp({ args: await configFile({}, { cors: { allowed_origins: ["*"], allow_credentials: true } }) });
     for (const origin of [page, "https://other.example"]) {
       const { status, headers } = await call("GET", "/v1/info", { headers: { origin } });
       expect(status).toBe(200);
       expect(headers).toMatchObject({ "access-control-allow-origin": origin, "access-control-allow-credentials": "true" });
     }
+    await sidecar.until(() => /"level":"WARNING".*"msg":"pages of every origin may ask/.test(sidecar.stderr), "the warning");
   });
 });

@@ -31,7 +31,7 @@ describe("group commit", { timeout: 30_000 }, () => {
       },
       close: () => database.close(),
     });
-    commits = new Commits({ connection, busyDeadlineMs: 100, observe: () => {} });
+    commits = new Commits({ connection, busyDeadlineMs: 100, observe: () => {}, check: () => {} });
   });
   afterEach(() => connection.close());
 
@@ -125,7 +125,7 @@ describe("group commit", { timeout: 30_000 }, () => {
         },
       }),
     });
-    const patient = new Commits({ connection: held, busyDeadlineMs: 60_000, observe: () => {} });
+    const patient = new Commits({ connection: held, busyDeadlineMs: 60_000, observe: () => {}, check: () => {} });
     const writes = Promise.allSettled([patient.write(() => held.run("x")), patient.write(() => held.run("y"))]);
     patient.drainSync(250);
     const rejected = { status: "rejected", reason: { data: { reason: "busy" } } };

@@ -507,7 +507,7 @@ describe("a disk", { timeout: 30_000 }, () => {
     // A second connection that may only read stands for the file system: root may write anywhere.
     const readOnly = new Connection(loadDriver().open(path, { readOnly: true }));
     const { Commits } = await import("../../src/store/sqlite/commits.ts");
-    const commits = new Commits({ connection: readOnly, busyDeadlineMs: 1000, observe: () => {} });
+    const commits = new Commits({ connection: readOnly, busyDeadlineMs: 1000, observe: () => {}, check: () => {} });
     await expect(commits.write(() => readOnly.run("DELETE FROM sessions"))).rejects.toMatchObject({ errorName: "storage", data: { reason: "readonly" } });
     expect(await commits.read(() => readOnly.get("SELECT count(*) AS n FROM sessions"))).toEqual({ n: 1 });
     readOnly.close();

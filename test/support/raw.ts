@@ -14,7 +14,7 @@ export class RawConnection {
 
   constructor(url: string, localAddress?: string) {
     const { hostname, port } = new URL(url);
-    this.socket = connect({ host: hostname, port: Number(port), ...(localAddress === undefined ? {} : { localAddress }) });
+    this.socket = connect({ host: hostname.replace(/^\[|\]$/g, ""), port: Number(port), ...(localAddress === undefined ? {} : { localAddress }) });
     this.socket.setEncoding("utf8").on("data", (part: string) => {
       this.text += part;
     });

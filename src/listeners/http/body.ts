@@ -47,7 +47,7 @@ export function readBody(request: IncomingMessage, { most, signal }: { most: num
  * Lets a client finish what it is sending, without keeping it: many look for an answer only then, and a
  * connection that ends before would take the answer with it. False where it does not come to an end.
  */
-export function receiveRest(request: IncomingMessage): Promise<boolean> {
+export function receiveRest(request: IncomingMessage, lingerMs: number): Promise<boolean> {
   if (request.complete) return Promise.resolve(true);
   return new Promise((resolve) => {
     const settle = () => {
@@ -55,7 +55,7 @@ export function receiveRest(request: IncomingMessage): Promise<boolean> {
       request.off("end", settle).off("close", settle);
       resolve(request.complete);
     };
-    const timer = setTimeout(settle, LINGER_MS);
+    const timer = setTimeout(settle, lingerMs);
     request.once("end", settle).once("close", settle).resume();
   });
 }

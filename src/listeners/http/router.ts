@@ -1,5 +1,6 @@
 /** The router, with what holds for every connection and every route. */
 import { randomUUID } from "node:crypto";
+import { createServer, type RequestListener, type Server } from "node:http";
 import type { Socket } from "node:net";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { RawRoute, RouteEntry } from "../../contract/http/define.ts";
@@ -31,39 +32,51 @@ const KEEP_ALIVE_MS = 30_000;
 const TIMEOUT_CHECK_MS = 1_000;
 const MOST_CONNECTIONS = 10_000;
 
-/** `isAnswered`: whether something was sent of an answer that is not over. */
-export function createRouter(isAnswered: (socket: Socket) => boolean): FastifyInstance {
-  const server = fastify({
+export function createRouter(): FastifyInstance {
+  return fastify({
     logger: false,
     genReqId: () => randomUUID(),
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 512, ignoreTrailingSlash: false },
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    // The gate looks at `Host`, so that its absence is told like everything else.
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS, requireHostHeader: false },
-    forceCloseConnections: "idle",
-    return503OnClosing: false,
     frameworkErrors: (_error, request, reply) => {
       // The path cannot be read, so no hook has seen the request.
       reply.headers(commonHeaders(request.id));
       void sendError(reply as FastifyReply, fail("invalid_request", undefined, "The address of the request is malformed"), request.id);
     },
-    clientErrorHandler: (error, socket) => {
-      // In the middle of an answer a refusal would be taken for a part of it.
-      if (!socket.writable || isAnswered(socket)) {
-        socket.destroy();
-        return;
-      }
-      socket.end(refusalOf((error as NodeJS.ErrnoException).code ?? ""));
-      // The connection is over only when both sides have ended it, and a client may never do so.
-      const cut = setTimeout(() => socket.destroy(), LINGER_MS).unref();
-      socket.once("close", () => clearTimeout(cut));
-    },
   });
-  server.server.maxConnections = MOST_CONNECTIONS;
+}
+
+/**
+ * What listens on one address and hands its requests to the router. Not the server that Fastify makes: for the second address of `localhost`
+ * it would make one without most of this. `isAnswered`: whether something was sent of an answer that is not over.
+ */
+export function createHttpServer(router: FastifyInstance, isAnswered: (socket: Socket) => boolean): Server {
+  const route: RequestListener = (request, response) => router.routing(request, response);
+  const server = createServer(
+    {
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      // The gate looks at `Host`, so that its absence is told like everything else.
+      requireHostHeader: false,
+    },
+    route,
+  );
+  server.maxConnections = MOST_CONNECTIONS;
   // What a client expects beside `100-continue` is nothing to us; Node itself would refuse it without a body.
-  server.server.on("checkExpectation", (request, response) => server.server.emit("request", request, response));
+  server.on("checkExpectation", route);
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    // In the middle of an answer a refusal would be taken for a part of it.
+    if (!socket.writable || isAnswered(socket)) {
+      socket.destroy();
+      return;
+    }
+    socket.end(refusalOf(error.code ?? ""));
+    // The connection is over only when both sides have ended it, and a client may never do so.
+    const cut = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    socket.once("close", () => clearTimeout(cut));
+  });
   return server;
 }
 

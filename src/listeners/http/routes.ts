@@ -4,7 +4,7 @@ import type * as z from "zod";
 import type { Caller } from "../../contract/caller.ts";
 import type { RouteEntry, RouteRequest, RouteShape, RouteStream } from "../../contract/http/define.ts";
 import { routes } from "../../contract/http/index.ts";
-import { fail } from "../../errors.ts";
+import { fail, type WireError } from "../../errors.ts";
 import { KeyedQueue } from "../../runtime/queue.ts";
 import { errorBody, misfit, sendJson } from "./answers.ts";
 import { parseBody } from "./body.ts";
@@ -27,6 +27,8 @@ export interface RouteParts {
   /** Deepest nesting of a body. */
   depth: number;
   maxSessions: number;
+  /** Whether what is stopped now is stopped with the process. */
+  isClosing(): boolean;
 }
 
 export function mountRoutes(server: FastifyInstance, parts: RouteParts): void {
@@ -38,7 +40,7 @@ export function mountRoutes(server: FastifyInstance, parts: RouteParts): void {
       // Whoever may not ask is not told what is wrong with the question.
       if (entry.scope === undefined) app.admit(exchange.caller, entry.method);
       const asked = parse(entry, request, exchange.requestId, parts.depth);
-      if (entry.stream !== undefined && wantsStream(entry.stream, asked, request)) return tell(entry.stream, asked, { app, exchange, reply });
+      if (entry.stream !== undefined && wantsStream(entry.stream, asked, request)) return tell(entry.stream, asked, { app, exchange, reply }, parts);
       const answer = () => answerOnce(entry, asked, { app, exchange, reply });
       if (entry.makesSession !== true) return answer();
       // One at a time, or many would find the same place free.
@@ -83,9 +85,10 @@ function callerFor({ scope }: RouteEntry, caller: Caller): Caller {
 }
 
 /** Runs the turn as a stream and tells it on the response. A client that leaves, and time that is up, stop the turn. */
-async function tell(stream: RouteStream, asked: RouteRequest, { app, exchange, reply }: Answering): Promise<FastifyReply> {
+async function tell(stream: RouteStream, asked: RouteRequest, { app, exchange, reply }: Answering, { isClosing }: RouteParts): Promise<FastifyReply> {
   const writer = new EventWriter(reply.raw);
-  const sink = new ToldStream(stream.teller(asked), writer);
+  const errorEvent = (error: WireError) => ({ event: "error", data: errorBody(error, asked.requestId) });
+  const sink = new ToldStream(stream.teller(asked), writer, () => (isClosing() ? errorEvent(fail("shutting_down")) : undefined));
   const door = doorOf(exchange.caller, () => sink);
   const { result, whenTold } = await exchange.ask(app, "agent.chat.stream", stream.params(asked), door);
   const { streamId } = result as { streamId: string };
@@ -94,7 +97,7 @@ async function tell(stream: RouteStream, asked: RouteRequest, { app, exchange, r
     if (sink.isOver) return;
     const reason = exchange.reason;
     // Before the turn tells of its end itself.
-    if (reason?.errorName === "timeout") sink.endWith({ event: "error", data: errorBody(reason, asked.requestId) });
+    if (reason?.errorName === "timeout") sink.endWith(errorEvent(reason));
     void exchange.askOnce(app, "agent.chat.cancel", { streamId }, door);
   };
   reply.hijack();
@@ -114,8 +117,11 @@ export function headersOf(reply: FastifyReply): Record<string, string | string[]
 }
 
 function wantsStream(stream: RouteStream, asked: RouteRequest, request: FastifyRequest): boolean {
-  return stream.wanted(asked) ?? /(^|,)\s*text\/event-stream\s*(;|,|$)/i.test(request.headers.accept ?? "");
+  return stream.wanted(asked) ?? ACCEPTS_EVENTS.test(request.headers.accept ?? "");
 }
+
+/** Whoever names them wants them, how much it likes other types: except with `q=0`, which says never. */
+const ACCEPTS_EVENTS = /(^|,)\s*text\/event-stream\s*(;(?!\s*q=0(\.0*)?\s*(;|,|$))[^,;]*)*(,|$)/i;
 
 function paramsOf(entry: RouteEntry, asked: RouteRequest): object {
   return entry.params(asked) as object;

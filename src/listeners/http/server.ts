@@ -1,6 +1,7 @@
 /** The door that is opened on request: the methods of the catalog over HTTP. */
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { fail, type WireError } from "../../errors.ts";
 import type { Log } from "../../log.ts";
@@ -8,13 +9,13 @@ import { registerSecret } from "../../redact.ts";
 import type { Levels, Meter } from "../../runtime/meter.ts";
 import { atMost } from "../../tools/waiting.ts";
 import { sendError, wireErrorOf } from "./answers.ts";
-import { readBody, receiveRest } from "./body.ts";
+import { LINGER_MS, readBody, receiveRest } from "./body.ts";
 import { KeptStreams } from "./events/kept-streams.ts";
 import { currentRequest, Exchange } from "./exchange.ts";
 import { type Gatekeeper, mountGate } from "./gate.ts";
 import { listen } from "./listen.ts";
 import { createMetrics, type Metrics } from "./metrics/metrics.ts";
-import { commonHeaders, createRouter } from "./router.ts";
+import { commonHeaders, createHttpServer, createRouter } from "./router.ts";
 import { mountRoutes, type RouteApp } from "./routes.ts";
 import type { HttpSettings } from "./settings.ts";
 import { mountTransport } from "./transport.ts";
@@ -50,14 +51,14 @@ export interface HttpParts {
 /** What is left of the responses when the rest was told to end. */
 const LAST_WORDS_MS = 500;
 
-/** Binds, then serves. Rejects with `ListenError`. */
+/** Binds, then serves. Rejects with `ListenError`, or with `SettingsError` for names that no request could have. */
 export async function openHttp(parts: HttpParts): Promise<HttpListener> {
   const { settings, log } = parts;
   const { auth } = settings;
   const made = auth.mode === "StaticKeys" && auth.keys.length === 0 && auth.token === undefined ? randomBytes(32).toString("base64url") : undefined;
   registerSecret(made, { forGood: true });
   const live = new Set<Exchange>();
-  const server = createRouter((socket) => [...live].some((exchange) => exchange.isAnsweredOn(socket)));
+  const server = createRouter();
   const exchanges = new WeakMap<FastifyRequest, Exchange>();
   const exchangeOf = (request: FastifyRequest): Exchange => {
     const known = exchanges.get(request);
@@ -90,14 +91,16 @@ export async function openHttp(parts: HttpParts): Promise<HttpListener> {
   server.addContentTypeParser("application/json", (request: FastifyRequest, payload: IncomingMessage) =>
     readBody(payload, { most: settings.limits.maxBodyBytes, signal: exchangeOf(request).signal }),
   );
-  const gate: Gatekeeper = await mountGate(server, { settings, token: made ?? auth.token, exchangeOf, log });
+  // In front of the gate: the route that it mounts for preflights keeps the handlers that there are by then.
   server.setErrorHandler(async (error, request, reply) => {
     const exchange = exchangeOf(request);
     const told = refusalFor(known(error) ?? internal(error, exchange, log), gate);
-    if (!(await receiveRest(request.raw))) reply.header("connection", "close");
+    // The process does not wait for long.
+    if (!(await receiveRest(request.raw, gate.isClosed ? LAST_WORDS_MS / 2 : LINGER_MS))) reply.header("connection", "close");
     return exchange.isGone ? reply : sendError(reply, told, exchange.requestId);
   });
   server.setNotFoundHandler((request, reply) => sendError(reply, fail("not_found"), exchangeOf(request).requestId));
+  const gate: Gatekeeper = await mountGate(server, { settings, token: made ?? auth.token, exchangeOf, log });
 
   const transport = {
     exchangeOf,
@@ -110,11 +113,14 @@ export async function openHttp(parts: HttpParts): Promise<HttpListener> {
     limits: { ...parts.limits, frameBytes: settings.limits.maxBodyBytes },
   };
   mountTransport(server, transport);
-  mountRoutes(server, { app, exchangeOf, depth: parts.limits.depth, maxSessions: settings.maxSessions });
+  mountRoutes(server, { app, exchangeOf, depth: parts.limits.depth, maxSessions: settings.maxSessions, isClosing: () => gate.isClosed });
 
-  const url = await listen(server, settings);
+  await server.ready();
+  const isAnswered = (socket: Socket) => [...live].some((exchange) => exchange.isAnsweredOn(socket));
+  const { url, servers } = await listen(() => createHttpServer(server, isAnswered), settings);
   parts.onMeter(metrics.meter);
   log.info({ url }, "the HTTP listener is open");
+  if (settings.cors.allowedOrigins.includes("*")) log.warn({}, "pages of every origin may ask, because api.cors.allowed_origins lists *");
   setImmediate(() => {
     app().catch((error: unknown) => log.error({ error }, "the app could not be loaded; the next request tries again"));
   });
@@ -125,8 +131,10 @@ export async function openHttp(parts: HttpParts): Promise<HttpListener> {
     capacity: () => gate.capacity(),
     async drain(graceMs) {
       gate.close();
-      server.server.close();
-      server.server.closeIdleConnections();
+      for (const each of servers) {
+        each.close();
+        each.closeIdleConnections();
+      }
       await atMost(allOver(live), graceMs);
       for (const exchange of live) exchange.end(fail("shutting_down"));
       await atMost(allOver(live), LAST_WORDS_MS);
@@ -136,8 +144,10 @@ export async function openHttp(parts: HttpParts): Promise<HttpListener> {
       for (const exchange of live) exchange.end(fail("shutting_down"));
       metrics.close();
       streams.close();
-      server.server.close();
-      server.server.closeAllConnections();
+      for (const each of servers) {
+        each.close();
+        each.closeAllConnections();
+      }
     },
   };
 }

@@ -244,7 +244,7 @@ export class Runs {
       await this.#endings.save(closing);
     } catch (error) {
       this.#deps.log.error({ error, streamId: run.streamId }, "the end of a turn could not be stored");
-      if (outcome.status === "completed") told = { status: "error", failure: { kind: "storage", message: "The answer could not be stored" } };
+      if (run.isStored && outcome.status === "completed") told = { status: "error", failure: { kind: "storage", message: "The answer could not be stored" } };
     }
     this.#sendTerminal(run, told);
     this.#forget(run, told);

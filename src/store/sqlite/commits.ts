@@ -13,6 +13,8 @@ export interface CommitOptions {
   busyDeadlineMs: number;
   /** Told about every access: how long it took and, when storage was at fault, why. */
   observe(latencyMs: number, failure: WireError | undefined): void;
+  /** Throws why nothing that is written now would last; asked before each commit. */
+  check(): void;
 }
 
 /**
@@ -96,6 +98,7 @@ export class Commits {
     try {
       this.setSynchronous(this.queue.every((entry) => entry.durability === "relaxed") ? "relaxed" : "full");
       this.connection.run("BEGIN IMMEDIATE");
+      this.options.check();
       for (const entry of this.queue) {
         if (batch.length > 0 && !this.lastCall && performance.now() - started > SLICE_MS) break;
         batch.push(entry);

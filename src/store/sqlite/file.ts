@@ -42,6 +42,21 @@ export async function prepareFile(named: string, driver: Driver, busyDeadlineMs:
 }
 
 /**
+ * Remembers which file this is. Gives what throws `storage`, reason `gone`, when the path leads to another one or to none:
+ * SQLite goes on writing to a file that was deleted, and nobody finds it again.
+ */
+export function keepTrackOf(path: string): () => void {
+  const identify = () => {
+    const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return found === undefined ? undefined : `${found.dev}:${found.ino}`;
+  };
+  const opened = identify();
+  return () => {
+    if (identify() !== opened) throw storageFailure("gone");
+  };
+}
+
+/**
  * Takes the file and its companions away from everybody but their owner. Only for a file that holds our
  * tables by now, and only where it belongs to our own user: of other files, whoever made them has decided.
  * Never throws.

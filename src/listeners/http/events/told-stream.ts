@@ -6,14 +6,17 @@ import type { EventWriter } from "./event-writer.ts";
 export class ToldStream implements StreamSink {
   readonly #teller: StreamTeller;
   readonly #writer: EventWriter;
+  readonly #ifStopped: () => ServerEvent | undefined;
   /** What happened before the head was sent. */
   #held: StreamNotice[] | undefined = [];
   /** The last event was sent. */
   isOver = false;
 
-  constructor(teller: StreamTeller, writer: EventWriter) {
+  /** `ifStopped`: what is told of a turn that was stopped, where that is not the word of the teller. */
+  constructor(teller: StreamTeller, writer: EventWriter, ifStopped: () => ServerEvent | undefined) {
     this.#teller = teller;
     this.#writer = writer;
+    this.#ifStopped = ifStopped;
   }
 
   /** The head was sent: events may follow. */
@@ -62,7 +65,8 @@ export class ToldStream implements StreamSink {
       this.#held.push(notice);
       return;
     }
-    this.#send(this.#teller.tell(notice));
+    const instead = notice.method === "stream.done" && !notice.params.ok ? this.#ifStopped() : undefined;
+    this.#send(instead === undefined ? this.#teller.tell(notice) : [instead]);
     if (notice.method === "stream.chunk") return;
     this.isOver = true;
     this.#writer.end();

@@ -1,4 +1,5 @@
 /** Keeps pages of other sites from talking to us through the browser of somebody who runs a sidecar. */
+import { SettingsError } from "../settings.ts";
 import { bracketed, isLoopback, parseHost } from "./hosts.ts";
 
 export interface OriginGuardOptions {
@@ -24,7 +25,7 @@ export interface OriginGuard {
 }
 
 /**
- * Throws an `Error` that names the entry when `allowedHosts` or `allowedOrigins` holds something that no
+ * Throws a `SettingsError` that names the entry when `allowedHosts` or `allowedOrigins` holds something that no
  * request could have.
  *
  * **Host.** A page may have its own name resolve to 127.0.0.1 (DNS rebinding), and then the browser takes us
@@ -88,12 +89,12 @@ function normalOrigin(origin: string): string | undefined {
 function originEntry(entry: string): string {
   // An address that was copied from a browser ends in a slash.
   const origin = normalOrigin(entry.replace(/\/$/, ""));
-  if (origin === undefined) throw new Error(`api.cors.allowed_origins: ${JSON.stringify(entry)} is no origin; write it as https://app.example`);
+  if (origin === undefined) throw new SettingsError(`api.cors.allowed_origins: ${JSON.stringify(entry)} is no origin; write it as https://app.example`);
   return origin;
 }
 
 function hostEntry(entry: string): string {
   const host = parseHost(bracketed(entry));
-  if (host === undefined) throw new Error(`api.allowed_hosts: ${JSON.stringify(entry)} is no host name; write it as app.example`);
+  if (host === undefined) throw new SettingsError(`api.allowed_hosts: ${JSON.stringify(entry)} is no host name; write it as app.example`);
   return host.name;
 }
