@@ -162,4 +162,38 @@ describe("the places for requests", { timeout: 60_000 }, () => {
     const { body } = await http.call<{ error?: { kind: string } }[]>("POST", "/rpc", { body: batch });
     expect(body.map(({ error }) => error?.kind ?? "started").toSorted()).toEqual(["overloaded", "started"]);
   });
+
+  it("are spared for what cancels turns and reads figures, and for nothing that begins a turn", async () => {
+    const http = await spawnHanging({ limits: { max_concurrent_requests: 2 } });
+    const rpc = async (method: string, params: object) => (await http.call("POST", "/rpc", { body: { jsonrpc: "2.0", id: 1, method, params } })).body;
+    const { body: session } = await http.call<{ id: string }>("POST", "/v1/sessions", { body: {} });
+    await rpc("agent.chat.stream", at(http.model, { streamId: "mine" }));
+    http.open("POST", `/v1/sessions/${session.id}/completions`, { body: streamed });
+    await isFull(http);
+
+    expect((await http.call("GET", "/metrics")).status).toBe(200);
+    expect((await http.call("GET", "/status")).status).toBe(200);
+    for (const method of ["agent.chat.stream", "agent.chat.complete"]) {
+      expect(await rpc(method, at(http.model))).toMatchObject({ error: { kind: "overloaded" } });
+    }
+    expect(await rpc("agent.chat.cancel", { streamId: "mine" })).toMatchObject({ result: null });
+    await isFree(http);
+    await rpc("agent.chat.stream", at(http.model, { streamId: "another" }));
+    await isFull(http);
+    expect((await http.call("DELETE", `/v1/sessions/${session.id}`)).status).toBe(204);
+    await isFree(http);
+  });
+
+  it("that are spared are eight", async () => {
+    const http = await spawnHanging({ limits: { max_concurrent_requests: 1 } });
+    http.open("POST", "/v1/completions", { body: streamed });
+    await isFull(http);
+    // Their bodies are on the way for as long as it takes.
+    const requests = Array.from({ length: 8 }, () => http.open("POST", "/rpc", { headers: { "content-type": "application/json", "content-length": "100" } }));
+    for (const request of requests) request.flushHeaders();
+    const metrics = async () => (await http.call("GET", "/metrics")).status;
+    await expect.poll(metrics, { timeout: 15_000, interval: 100 }).toBe(503);
+    for (const request of requests) request.destroy();
+    await expect.poll(metrics, { timeout: 15_000, interval: 100 }).toBe(200);
+  });
 });

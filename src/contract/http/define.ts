@@ -78,6 +78,8 @@ export interface RouteEntry<M extends MethodName = MethodName, S extends RouteSh
   open?: boolean;
   /** Needs no key where `api.public` names it. */
   public?: "status" | "metrics";
+  /** Let in by a spare place when the others are taken: it frees places, or tells about them. */
+  isSpared?: boolean;
   /** Counts against the limit of dispatches as well. */
   isDispatch?: boolean;
   /** Makes a session of the kind whose number is limited. */
@@ -108,6 +110,8 @@ export interface RawRoute {
   summary: string;
   open?: boolean;
   public?: "status" | "metrics";
+  /** As in `RouteEntry`. */
+  isSpared?: boolean;
   /** What a caller needs; whoever is known may ask when left out. */
   scope?: "read" | "write";
   request: RawShape;

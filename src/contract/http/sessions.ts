@@ -116,6 +116,7 @@ export const remove = route({
   path: "/v1/sessions/{id}",
   summary: "Cancels what runs in a session and deletes it with its messages.",
   method: "agent.session.delete",
+  isSpared: true,
   request: { path: ById },
   status: 204,
   response: z.null(),

@@ -12,6 +12,7 @@ export const rpc = rawRoute({
   path: "/rpc",
   summary:
     "A JSON-RPC 2.0 frame, or a batch of them, with the methods of protocol.md. Answered with 200 also where the frame holds an error; with 204 where there is nothing to answer. A stream that is started here is read at `/v1/streams/{streamId}/events`.",
+  isSpared: true,
   request: { body: z.union([JsonObject, z.array(JsonObject).min(1)]).describe("A request, a notification, or a batch.") },
   status: 200,
   statuses: [200, 204],

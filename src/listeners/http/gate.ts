@@ -35,6 +35,8 @@ export interface Gatekeeper {
 }
 
 const MINUTE_MS = 60_000;
+/** Places beside the others, so that turns can be cancelled and figures be read when those are taken. */
+const SPARE_PLACES = 8;
 const SATURATED = "All places for requests are taken";
 /** Asks for what is open to everybody. */
 const NOBODY: Caller = { subject: "", scopes: new Set(["read"]) };
@@ -45,6 +47,7 @@ export async function mountGate(server: FastifyInstance, { settings, token, exch
   const authenticator = createAuthenticator({ mode: auth.mode, keys: auth.keys, token, now, log });
   const origins = createOriginGuard({ boundHost: settings.host, allowedHosts: settings.allowedHosts, allowedOrigins: pages.allowedOrigins });
   const permits = new Permits(limits.maxConcurrentRequests);
+  const spare = new Permits(SPARE_PLACES);
   const permit = () => {
     const release = permits.take();
     if (release === undefined) throw fail("overloaded", { retryAfterMs: 1000 }, SATURATED);
@@ -93,14 +96,17 @@ export async function mountGate(server: FastifyInstance, { settings, token, exch
     if (route?.scope !== undefined && !exchange.caller.scopes.has(route.scope)) throw fail("forbidden");
     if (general !== undefined) await takeOne(general, request);
     if (dispatches !== undefined && isDispatch(route)) await takeOne(dispatches, request);
-    exchange.setPermit(permit());
+    const spared = route?.isSpared === true && permits.isUsedUp ? spare.take() : undefined;
+    // It is for the request alone: a turn that is started by it needs a place like any other.
+    if (spared !== undefined) exchange.hold(spared);
+    else exchange.setPermit(permit());
     exchange.endAfter(settings.requestTimeoutMs);
   });
 
   return {
     permit,
     count: (request) => (general === undefined ? undefined : takeOne(general, request)),
-    capacity: () => (permits.live >= limits.maxConcurrentRequests ? SATURATED : undefined),
+    capacity: () => (permits.isUsedUp ? SATURATED : undefined),
     close: () => {
       isClosed = true;
     },

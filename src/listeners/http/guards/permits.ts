@@ -7,14 +7,13 @@ export class Permits {
     this.#most = most;
   }
 
-  /** Permits that are held now. */
-  get live(): number {
-    return this.#live;
+  get isUsedUp(): boolean {
+    return this.#live >= this.#most;
   }
 
   /** Gives the function that returns the permit, which may be called more than once; undefined when all are held. */
   take(): (() => void) | undefined {
-    if (this.#live >= this.#most) return undefined;
+    if (this.isUsedUp) return undefined;
     this.#live++;
     let held = true;
     return () => {
