@@ -18,7 +18,10 @@ export default defineConfig({
     reporters: ["default", summary],
     // Processes are spawned for real, and too many at once only get in each other's way; but many tests wait.
     maxWorkers: 3,
-    testTimeout: 30_000,
+    // Longer than anything in a test waits, so that what fails first says what it has waited for.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
+    // The default of a second is short on a busy machine; only a test that fails takes this long.
+    expect: { poll: { timeout: 20_000 } },
   },
 });

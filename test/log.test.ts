@@ -273,7 +273,7 @@ describe("a process whose stderr nobody reads", () => {
     const chunks: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
     // Ends a child that hangs, so that the test fails instead of waiting.
-    const guard = setTimeout(() => child.kill("SIGKILL"), 20_000);
+    const guard = setTimeout(() => child.kill("SIGKILL"), 50_000);
     const [[code]] = await Promise.all([once(child, "exit") as Promise<[number | null]>, once(child.stdout, "end")]);
     clearTimeout(guard);
     return { code, text: Buffer.concat(chunks).toString() };

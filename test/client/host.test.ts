@@ -93,7 +93,7 @@ async function run(args: string[]) {
   let [stdout, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  const patience = setTimeout(() => child.kill("SIGKILL"), 20_000);
+  const patience = setTimeout(() => child.kill("SIGKILL"), 50_000);
   const [code, signalName] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
   clearTimeout(patience);
   return { code: code ?? signalName, stdout, stderr };

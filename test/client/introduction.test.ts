@@ -82,7 +82,7 @@ describe("the introduction", () => {
       if (frame.method === "system.initialize") fs.appendFileSync(process.env.MARK, "x");
       if (frame.method !== "system.initialize" || fs.readFileSync(process.env.MARK, "utf8") !== "xx") usual(frame);
     }`;
-    const sidecar = await obedient({ env: { MARK: mark }, onApproval: () => "allow", readyTimeoutMs: 2_000, restart: { baseDelayMs: 10 } }, body);
+    const sidecar = await obedient({ env: { MARK: mark }, onApproval: () => "allow", readyTimeoutMs: 6_000, restart: { baseDelayMs: 10 } }, body);
     const faults: Error[] = [];
     sidecar.on("fault", (error) => faults.push(error));
     const ready = next(sidecar, "ready");

@@ -87,7 +87,7 @@ describe("a turn with a tool of the host", () => {
       given.resolve(call.signal);
       return new Promise(() => {});
     };
-    await sidecar.tools.register(lookup(never, { timeoutMs: 50 }));
+    await sidecar.tools.register(lookup(never, { timeoutMs: 2_000 }));
     const { toolCalls } = await sidecar.complete(go);
     expect(toolCalls).toMatchObject([{ result: { success: false, kind: "timeout" } }]);
     expect((await given.promise).aborted).toBe(true);

@@ -70,7 +70,7 @@ export function echo(content: string) {
 
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "sidecar-client-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 

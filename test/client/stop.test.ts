@@ -23,12 +23,14 @@ describe("stop", () => {
   });
 
   it("closes stdin when the request is refused, without waiting for its deadline", async () => {
-    const sidecar = await fake(`${refuses} process.stdin.on("end", () => process.exit(4)); ready()`, { stop: { ...deadlines, shutdownMs: 600_000 } });
+    const sidecar = await fake(`${refuses} process.stdin.on("end", () => process.exit(4)); ready()`, {
+      stop: { ...deadlines, shutdownMs: 600_000, eofMs: 20_000 },
+    });
     expect(await sidecar.stop()).toEqual({ code: 4, signal: null, how: "eof" });
   });
 
   it("sends SIGTERM when the end of stdin does not help", async () => {
-    const sidecar = await fake(`${refuses} forever(); ready()`, { stop: deadlines });
+    const sidecar = await fake(`${refuses} forever(); ready()`, { stop: { ...deadlines, sigtermMs: 20_000 } });
     expect(await sidecar.stop()).toEqual({ code: null, signal: "SIGTERM", how: "sigterm" });
   });
 

@@ -98,7 +98,7 @@ describe("a sidecar that dies", () => {
 
 describe("a sidecar that hangs", () => {
   it.skipIf(process.platform === "win32")("is killed after three missed pings and started again", async () => {
-    const sidecar = await real({ restart: quick, health: { intervalMs: 100, timeoutMs: 500 } });
+    const sidecar = await real({ restart: quick, health: { intervalMs: 100, timeoutMs: 2_000 } });
     const before = sidecar.pid!;
     const [exited, ready] = [next(sidecar, "exit"), next(sidecar, "ready")];
     signal(before, "SIGSTOP");
@@ -108,15 +108,15 @@ describe("a sidecar that hangs", () => {
   });
 
   it("lives when it answers one ping in three", async () => {
-    const body = `let pings = 0; ready(); on = ({ id, method }) => { if (method !== "system.ping") return; if (++pings % 3 === 0) send({ id, result: {} }); if (pings === 10) send({ method: "saw ten" }) }`;
-    const sidecar = await fake(body, { health: { intervalMs: 10, timeoutMs: 500, misses: 3 }, restart: false });
+    const body = `let pings = 0; ready(); on = ({ id, method }) => { if (method !== "system.ping") return; if (++pings % 3 === 0) send({ id, result: {} }); if (pings === 7) send({ method: "saw seven" }) }`;
+    const sidecar = await fake(body, { health: { intervalMs: 10, timeoutMs: 2_000, misses: 3 }, restart: false });
     const exited = next(sidecar, "exit").then(() => "exited");
-    expect(await Promise.race([exited, next(sidecar, "notification")])).toMatchObject({ method: "saw ten" });
+    expect(await Promise.race([exited, next(sidecar, "notification")])).toMatchObject({ method: "saw seven" });
   });
 
   it("lives when it answers pings with an error", async () => {
     const sidecar = await fake(`ready(); on = ({ id, method }) => { send({ id, error: { code: -32601, message: "no" } }); send({ method: "saw" }) }`, {
-      health: { intervalMs: 20, misses: 1 },
+      health: { intervalMs: 20, timeoutMs: 20_000, misses: 1 },
       restart: false,
     });
     for (let ping = 0; ping < 5; ping++) await once(sidecar, "notification");

@@ -7,6 +7,7 @@ import { spawnHttp } from "../support/http.ts";
 import { openaiStream, startModelServer } from "../support/model-server.ts";
 import { root } from "../support/root.ts";
 import { type Frame, startSidecar, temporaryFolder } from "../support/sidecar.ts";
+import { until } from "../support/until.ts";
 import { run } from "./run.ts";
 
 const readme = readFileSync(join(root, "README.md"), "utf8");
@@ -53,14 +54,17 @@ describe("README.md", () => {
     expect(await sidecar.call("config.get")).toMatchObject({ storagePath: join(folder, "sidecar.db"), budgets: { session: { maxCostUsd: 2 } } });
   });
 
-  it.skipIf(!canCurl)("shows requests over HTTP that are answered as it says", async () => {
+  it.skipIf(!canCurl)("shows requests over HTTP that are answered as it says", { timeout: 120_000 }, async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, "claude"), "#!/bin/sh\necho '2.1.20 (Claude Code)'\n", { mode: 0o755 });
     const env = { KEY: "a-key-of-at-least-16-characters" };
-    const { url } = await spawnHttp({
+    const { url, call } = await spawnHttp({
       args: ["--auth-token", env.KEY],
       env: { PATH: `${folder}:/usr/bin:/bin`, HOME: folder, SLEEVE_NAME: "alice", WORKSPACE_PATH: undefined },
     });
+    // Two seconds are what `claude` may take; where that was too short here, it is asked again half a minute later.
+    const version = async () => (await call<{ dhf: { version: string | null } }>("GET", "/status", { key: env.KEY })).body.dhf.version;
+    await until(version, "the version of claude", 100_000);
     let sessionId = "";
     for (const { command, answer } of requests) {
       const outcome = await run("sh", ["-c", command.replace("http://127.0.0.1:8900", url)], { env: { ...env, ID: sessionId } });

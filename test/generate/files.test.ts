@@ -22,7 +22,7 @@ describe("the command that writes them", () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  it("finds what is stale without touching it, writes it, and then finds nothing", { timeout: 60_000 }, async () => {
+  it("finds what is stale without touching it, writes it, and then finds nothing", { timeout: 180_000 }, async () => {
     const missing = await run("--check", "--out", folder);
     expect(missing).toMatchObject({ code: 1 });
     for (const name of generated.keys()) expect(missing.stderr).toContain(name);

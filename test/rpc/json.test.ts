@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { deeperThan, encodeJson, rawIntegerId } from "../../src/rpc/json.ts";
 
 describe("encodeJson", () => {
-  it("keeps every well-formed value, on one line, without line separators or lone surrogates", () => {
+  it("keeps every well-formed value, on one line, without line separators or lone surrogates", { timeout: 120_000 }, () => {
     fc.assert(
       fc.property(fc.jsonValue({ stringUnit: "binary" }), (value) => {
         const text = encodeJson(value);

@@ -444,7 +444,7 @@ describe("config.set", () => {
     expect(config.current.tools.roots).toEqual(["/a"]);
   });
 
-  it("holds: whatever is set in whatever order, the result is valid and a refused call changes nothing", async () => {
+  it("holds: whatever is set in whatever order, the result is valid and a refused call changes nothing", { timeout: 120_000 }, async () => {
     const scalar = fc.oneof(
       fc.constantFrom<unknown>("DEBUG", "ERROR", "LOUD", null, MASK, "", "/x", "http://127.0.0.1/", true, [], ["read_file"], ["/r"], {}, undefined),
       fc.integer({ min: -2, max: 100_000 }),

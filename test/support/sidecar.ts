@@ -33,7 +33,7 @@ export type RequestHandler = (method: string, params: Record<string, unknown>, f
 export const NO_ANSWER = Symbol("no answer");
 
 /** Longest wait for anything; only a test that fails takes this long. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 /** A real sidecar process, as a host sees it. It is killed when the test is over. */
 export class TestSidecar {
@@ -245,7 +245,8 @@ export function spawnSidecar(options: SpawnSidecarOptions = {}): TestSidecar {
 /** A folder of its own for a test; deleted when the test is over. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "sidecar-test-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  // A process that is being ended may still write a file into it.
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 

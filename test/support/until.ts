@@ -1,5 +1,5 @@
 /** Longest wait for a condition; only a test that fails takes this long. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 30_000;
 
 /** Looks again and again until `find` finds something. */
 export async function until<T>(find: () => T | Promise<T>, what: string, patienceMs = PATIENCE_MS): Promise<NonNullable<T>> {

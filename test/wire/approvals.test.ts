@@ -64,12 +64,12 @@ describe("the policy", () => {
   });
 
   it.each([
-    ["no answer in time", () => NO_ANSWER, "nobody answered within 50 ms"],
-    ["an error", () => Promise.reject(new Error("dialog closed")), "dialog closed"],
-    ["an answer that fits nothing", () => ({ decision: "maybe" }), "does not fit"],
-    ["a denial with a reason", () => ({ decision: "deny", reason: "too expensive" }), "Denied: too expensive"],
-  ])("denies on %s", async (_, approve, told) => {
-    const { sidecar, ran } = await withApprovals(approve, { policy: "policy: { approvalTimeoutMs: 50 }\n" });
+    ["no answer in time", 50, () => NO_ANSWER, "nobody answered within 50 ms"],
+    ["an error", 60_000, () => Promise.reject(new Error("dialog closed")), "dialog closed"],
+    ["an answer that fits nothing", 60_000, () => ({ decision: "maybe" }), "does not fit"],
+    ["a denial with a reason", 60_000, () => ({ decision: "deny", reason: "too expensive" }), "Denied: too expensive"],
+  ])("denies on %s", async (_, approvalTimeoutMs, approve, told) => {
+    const { sidecar, ran } = await withApprovals(approve, { policy: `policy: { approvalTimeoutMs: ${approvalTimeoutMs} }\n` });
     const denied = await turn(sidecar);
     expect(denied.story).toContain("result order_pizza policy_denied");
     expect(denied.content).toContain(told);

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { at, descriptor, messagesOf, type SentMessage, startModel, stepOf } from "../support/agent.ts";
 import type { SeenRequest } from "../support/model-server.ts";
 import { startSidecar, temporaryFolder, type TestSidecar } from "../support/sidecar.ts";
+import { until } from "../support/until.ts";
 
 const config = (folder: string, more = "") => {
   writeFileSync(join(folder, "config.yaml"), `storagePath: ./sidecar.db\n${more}\n`);
@@ -125,7 +126,7 @@ describe("agent.session.compress", () => {
     await sidecar.stream(at(model, { sessionId, ...say("slow") }));
     const compressing = sidecar.call("agent.session.compress", { ...how, sessionId, keepTurns: 0 });
     const after = sidecar.stream(at(model, { sessionId, ...say("after") }));
-    await sidecar.until(() => model.requests.length >= 2, "the slow turn").catch(() => undefined);
+    await until(() => model.requests.length >= 2, "the slow turn");
     open();
     expect(await compressing).toMatchObject({ summarizedMessages: 4 });
     await sidecar.terminal(await after);

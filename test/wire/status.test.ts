@@ -8,18 +8,18 @@ describe("stream.status", () => {
     const sidecar = await startSidecar();
     sidecar.onRequest((method) => (method === "approval.request" ? { decision: "allow" } : "tea"));
     await sidecar.call("system.initialize", { clientInfo: { name: "t" }, capabilities: { status: true, approvals: true } });
-    await sidecar.call("tool.register", { tools: [descriptor("order_tea", { timeoutMs: 1234 })] });
-    const streamId = await sidecar.stream(at(model, { useTools: ["*"], idleTimeoutMs: 5000 }));
+    await sidecar.call("tool.register", { tools: [descriptor("order_tea", { timeoutMs: 12_345 })] });
+    const streamId = await sidecar.stream(at(model, { useTools: ["*"], idleTimeoutMs: 50_000 }));
     await sidecar.terminal(streamId);
     const told = sidecar.notifications(streamId);
     const phases = told.filter(({ method }) => method === "stream.status").map(({ params }) => [params?.["phase"], params?.["deadlineMs"]]);
     expect(phases).toEqual([
-      ["awaiting_first_token", 5000],
+      ["awaiting_first_token", 50_000],
       ["streaming", 3_600_000],
-      ["tool", 1234],
+      ["tool", 12_345],
       ["approval", 60_000],
-      ["tool", 1234],
-      ["awaiting_first_token", 5000],
+      ["tool", 12_345],
+      ["awaiting_first_token", 50_000],
       ["streaming", 3_600_000],
     ]);
     expect(told.at(-1)?.method).toBe("stream.done");
@@ -31,12 +31,23 @@ describe("stream.status", () => {
   });
 
   it("tells that a turn waits for the one before it, and for the next try", async () => {
-    const model = await startModel((_request, answer) => (model.requests.length === 1 ? answer.respond(503, "busy").then(() => undefined) : "ok"));
+    let open: () => void = () => undefined;
+    const opened = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const model = await startModel(async (_request, answer) => {
+      if (model.requests.length > 1) return "ok";
+      await opened;
+      await answer.respond(503, "busy");
+      return undefined;
+    });
     const sidecar = await startSidecar();
     await sidecar.call("system.initialize", { clientInfo: { name: "t" }, capabilities: { status: true } });
     const { sessionId } = await sidecar.call("agent.session.create");
     const first = await sidecar.stream(at(model, { sessionId }));
     const second = await sidecar.stream(at(model, { sessionId }));
+    await sidecar.notification("stream.status", ({ phase }) => phase === "queued");
+    open();
     await sidecar.terminal(second);
     const phases = (streamId: string) =>
       sidecar.notifications(streamId).flatMap(({ method, params }) => (method === "stream.status" ? [params?.["phase"]] : []));
@@ -44,7 +55,7 @@ describe("stream.status", () => {
     expect(phases(second)).toEqual(["queued", "awaiting_first_token", "streaming"]);
   });
 
-  it("is repeated while nothing changes", { timeout: 40_000 }, async () => {
+  it("is repeated while nothing changes", { timeout: 90_000 }, async () => {
     const model = await startModel(() => undefined);
     const sidecar = await startSidecar();
     await sidecar.call("system.initialize", { clientInfo: { name: "t" }, capabilities: { status: true } });

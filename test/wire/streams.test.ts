@@ -161,7 +161,7 @@ describe("a stream", () => {
 });
 
 describe("many streams at once", () => {
-  it("do not mix, and leave ping answering", async () => {
+  it("do not mix, and leave ping answering", { timeout: 120_000 }, async () => {
     const sidecar = await startSidecar();
     const texts = Array.from({ length: 200 }, (_, index) => `stream ${index} `.repeat(50));
     const ids = await Promise.all(texts.map((text) => sidecar.stream({ provider: "echo", messages: user(text) })));
@@ -175,7 +175,7 @@ describe("many streams at once", () => {
 });
 
 describe.skipIf(process.platform !== "linux")("a host that does not read", () => {
-  it("costs less than 64 MiB while 60 MB are streamed at it, and finds every byte when it reads", async () => {
+  it("costs less than 64 MiB while 60 MB are streamed at it, and finds every byte when it reads", { timeout: 120_000 }, async () => {
     const delta = "0123456789abcdef".repeat(64);
     const perStream = 7_500;
     const streams = 8;

@@ -40,7 +40,7 @@ describe("the estimate of tokens", () => {
     expect(estimateTokens([said], [schema])).toBeGreaterThan(bare + 200);
   });
 
-  it("is whole, never falls when something is added, and adds up", () => {
+  it("is whole, never falls when something is added, and adds up", { timeout: 120_000 }, () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: "binary" }), { maxLength: 5 }), fc.string({ unit: "binary" }), (texts, more) => {
         const before = estimateTokens(texts.map(user));

@@ -78,7 +78,7 @@ describe("the coding agent", () => {
     );
     container.install("gemini", "echo 0.8.0");
     const pidFile = join(container.bin, "claude.pids");
-    expect(await findAgentCli(container.programs(3000))).toEqual({ name: "gemini", version: "0.8.0", isSure: false });
+    expect(await findAgentCli(container.programs(6000))).toEqual({ name: "gemini", version: "0.8.0", isSure: false });
     expect(existsSync(pidFile)).toBe(true);
     const pids = readFileSync(pidFile, "utf8").trim().split(" ").map(Number);
     expect(pids).toHaveLength(2);

@@ -154,7 +154,7 @@ function expectWhole(messages: readonly ChatMessage[]): void {
 }
 
 describe("whatever the history", () => {
-  it("what a model is sent is whole before and after every cut, and no result that is there is told as missing", () => {
+  it("what a model is sent is whole before and after every cut, and no result that is there is told as missing", { timeout: 120_000 }, () => {
     fc.assert(
       fc.property(fc.array(turn, { minLength: 1, maxLength: 5 }), fc.nat({ max: 3 }), (turns, keep) => {
         const session = sessionOf(turns);

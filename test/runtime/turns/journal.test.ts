@@ -171,7 +171,7 @@ describe("the journal of a turn", () => {
 describe("the ends of turns", () => {
   const log = createLog({ level: "ERROR", write: () => undefined });
 
-  it("are stored behind what the journal still held, and tried again until the store takes them", { timeout: 20_000 }, async () => {
+  it("are stored behind what the journal still held, and tried again until the store takes them", async () => {
     const { store, control, outline, end } = await makeStore();
     const journal = new Journal("t", store);
     journal.add(said("a"));
