@@ -6,7 +6,7 @@ import { countOf, isJsonObject, type JsonObject, parseJson, textOf } from "./jso
 import type { ModelEvent } from "./provider.ts";
 import type { SseEvent } from "./sse.ts";
 import { PairKeeper } from "./surrogates.ts";
-import { ToolCallAssembler } from "./tool-calls.ts";
+import { NO_CALLS, ToolCallAssembler } from "./tool-calls.ts";
 
 /** The events of the Messages API: message_start, content blocks, message_delta, message_stop. */
 export class AnthropicDialect implements Dialect {
@@ -138,6 +138,7 @@ export class AnthropicDialect implements Dialect {
       if (Object.keys(input).length > 0) this.#calls.add({ index, id: undefined, name: undefined, argumentsText: JSON.stringify(input) });
     }
     const calls = this.#calls.finish();
+    if (calls.length === 0 && this.#reason === "tool_use") return this.#fail(NO_CALLS, out);
     for (const call of calls) out.push({ type: "toolCall", call });
     const thinking = calls.length > 0 ? this.#thinking.finish() : [];
     if (thinking.length > 0) out.push({ type: "providerData", data: { anthropic: { thinking } } });

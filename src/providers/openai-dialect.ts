@@ -6,7 +6,7 @@ import { countOf, isJsonObject, type JsonObject, listOf, parseJson, textOf } fro
 import type { ModelEvent } from "./provider.ts";
 import type { SseEvent } from "./sse.ts";
 import { PairKeeper } from "./surrogates.ts";
-import { ToolCallAssembler } from "./tool-calls.ts";
+import { NO_CALLS, ToolCallAssembler } from "./tool-calls.ts";
 
 /**
  * Chat completion chunks, and what the servers that speak them make of it.
@@ -109,10 +109,7 @@ export class OpenAiDialect implements Dialect {
     flush("reasoning", this.#reasoning, out);
     flush("text", this.#text, out);
     const calls: ToolCall[] = this.#calls.finish();
-    if (calls.length === 0 && callReasons.has(this.#reason ?? "")) {
-      // Whoever is told to answer calls, and is given none, waits for ever.
-      return this.#fail({ kind: "malformed_response", message: "The model server announced tool calls, but sent none that name a tool" }, out);
-    }
+    if (calls.length === 0 && callReasons.has(this.#reason ?? "")) return this.#fail(NO_CALLS, out);
     for (const call of calls) out.push({ type: "toolCall", call });
     if (this.#usage !== undefined) out.push({ type: "usage", usage: this.#usage });
     out.push({ type: "finish", reason: this.#reason ?? (calls.length > 0 ? "tool_calls" : "stop") });

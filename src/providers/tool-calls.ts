@@ -1,6 +1,10 @@
 import { customAlphabet } from "nanoid";
 import type { ToolCall } from "../contract/model.ts";
+import type { Failure } from "../errors.ts";
 import { isJsonObject, parseJson } from "./json.ts";
+
+/** Whoever is told to answer calls, and is given none, waits for ever. */
+export const NO_CALLS: Failure = { kind: "malformed_response", message: "The model server announced tool calls, but sent none that name a tool" };
 
 /** A piece of a call, as servers send them: whole, in fragments, with or without index and id. */
 export interface ToolCallFragment {

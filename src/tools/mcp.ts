@@ -1,6 +1,6 @@
 import type { McpServer } from "../contract/config.ts";
 import { registerSecret } from "../redact.ts";
-import { prefixOf, SHORTEST_CUT } from "./mcp/names.ts";
+import { mayName } from "./mcp/names.ts";
 import { type McpDeps, Server } from "./mcp/server.ts";
 import type { Tool, ToolSource } from "./tool.ts";
 import { atMost } from "./waiting.ts";
@@ -22,20 +22,27 @@ export function createMcpSources(servers: Readonly<Record<string, McpServer>>, d
     return { name, server: new Server(name, config, { ...deps, others: names.filter((other) => other !== name), loadLibrary }) };
   });
 
+  const meantBy = (patterns: readonly string[]) => all.filter(({ name }) => patterns.some((pattern) => mayName(pattern, name)));
+
   return {
-    async tools() {
+    async tools(patterns) {
       const found = new Map<string, Tool>();
-      for (const tool of (await Promise.all(all.map(({ server }) => server.tools()))).flat()) {
+      const asked = patterns === undefined ? all : meantBy(patterns);
+      for (const tool of (await Promise.all(asked.map(({ server }) => server.tools()))).flat()) {
         // Names end in a hash where they might meet, so this takes a server that is looking for it.
         if (!found.has(tool.name)) found.set(tool.name, tool);
       }
       return [...found.values()];
     },
 
+    patienceMs: (patterns) => Math.max(0, ...meantBy(patterns).map(({ server }) => server.startTimeoutMs)),
+
+    get known() {
+      return all.reduce((sum, { server }) => sum + server.known, 0);
+    },
+
     async find(name) {
-      const begins = name.slice(0, SHORTEST_CUT);
-      const candidates = all.filter(({ name: server }) => begins.startsWith(prefixOf(server).slice(0, SHORTEST_CUT)));
-      const found = await Promise.all(candidates.map(({ server }) => server.find(name)));
+      const found = await Promise.all(meantBy([name]).map(({ server }) => server.find(name)));
       return found.find((tool) => tool !== undefined);
     },
 

@@ -62,8 +62,15 @@ export class ToolFailure extends Error {
 
 /** A place that tools come from and that is known only by asking: MCP servers, the host. */
 export interface ToolSource {
-  /** The tools as they are now; an MCP server is started by this. Never rejects: what cannot be reached has no tools. */
-  tools(): Promise<readonly Tool[]>;
+  /**
+   * The tools as they are now of everybody who may have one that the patterns name, or of all when no
+   * patterns are given; an MCP server is started by this. Never rejects: what cannot be reached has no tools.
+   */
+  tools(patterns?: readonly string[]): Promise<readonly Tool[]>;
+  /** How long `tools` may take, in milliseconds. */
+  patienceMs(patterns: readonly string[]): number;
+  /** How many tools are known without asking anybody. */
+  readonly known: number;
   /** The tool of this name; nobody is asked but who may have it. Never rejects. */
   find(name: string): Promise<Tool | undefined>;
   /** Ends whatever the source keeps running. Never rejects. */

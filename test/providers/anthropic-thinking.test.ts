@@ -35,10 +35,11 @@ function streamOf(blocks: readonly Block[], size = 5): string[] {
     return [...steps, event("content_block_stop", { index })];
   });
   const usage = { input_tokens: 1, output_tokens: 1 };
+  const stopReason = blocks.some(({ type }) => type === "tool_use") ? "tool_use" : "end_turn";
   return [
     event("message_start", { message: { usage } }),
     ...events,
-    event("message_delta", { delta: { stop_reason: "tool_use" }, usage }),
+    event("message_delta", { delta: { stop_reason: stopReason }, usage }),
     event("message_stop"),
   ];
 }

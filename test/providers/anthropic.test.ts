@@ -193,7 +193,17 @@ describe("the answer of anthropic", () => {
     ["pause_turn", "pause_turn"],
     ["constructor", "constructor"],
   ])("calls the stop reason %s %s", async (stopReason, reason) => {
-    expect((await told(anthropicStream(["a"], { stopReason }))).at(-1)).toEqual({ type: "finish", reason });
+    const said = stopReason === "tool_use" ? { toolUse: { id: "t", name: "f", fragments: [] } } : "a";
+    expect((await told(anthropicStream([said], { stopReason }))).at(-1)).toEqual({ type: "finish", reason });
+  });
+
+  it("is malformed when it announces calls and names no tool: whoever has to answer them would wait for ever", async () => {
+    expect(failureIn(await told(anthropicStream(["a"], { stopReason: "tool_use" })))).toEqual({
+      kind: "malformed_response",
+      message: "The model server announced tool calls, but sent none that name a tool",
+    });
+    const nameless = { toolUse: { id: "t", name: "", fragments: ["{}"] } };
+    expect(failureIn(await told(anthropicStream([nameless], { stopReason: "tool_use" }))).kind).toBe("malformed_response");
   });
 
   it("takes counts of message_delta over those of message_start", async () => {

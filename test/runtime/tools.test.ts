@@ -69,7 +69,13 @@ const durationMs: unknown = expect.any(Number);
 
 const source = (...names: string[]): ToolSource => {
   const tools = names.map((name) => tool(name, async () => 1));
-  return { tools: async () => tools, find: async (name) => tools.find((each) => each.name === name), close: async () => undefined };
+  return {
+    tools: async () => tools,
+    patienceMs: () => 1,
+    known: tools.length,
+    find: async (name) => tools.find((each) => each.name === name),
+    close: async () => undefined,
+  };
 };
 
 describe("the registry", () => {

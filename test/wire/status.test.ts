@@ -1,6 +1,8 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { at, descriptor, startModel } from "../support/agent.ts";
-import { NO_ANSWER, startSidecar } from "../support/sidecar.ts";
+import { NO_ANSWER, startSidecar, temporaryFolder } from "../support/sidecar.ts";
 
 describe("stream.status", () => {
   it("tells what a turn waits for, whenever that changes, between the reply and the end", async () => {
@@ -28,6 +30,19 @@ describe("stream.status", () => {
     expect(sidecar.frames.findIndex((frame) => !Array.isArray(frame) && frame.method === "stream.status")).toBeGreaterThan(reply);
     const seqs = told.flatMap(({ params }) => (params?.["seq"] === undefined ? [] : [params["seq"]]));
     expect(seqs).toEqual(seqs.map((_, index) => index));
+  });
+
+  it("says how long a turn may wait for an MCP server to start", async () => {
+    const model = await startModel(["done"]);
+    const config = join(temporaryFolder(), "config.yaml");
+    const silent = { command: process.execPath, args: ["-e", "setInterval(() => undefined, 1000)"], startTimeoutMs: 300 };
+    writeFileSync(config, `storagePath: ":memory:"\nmcpServers: ${JSON.stringify({ silent })}\n`);
+    const sidecar = await startSidecar({ args: ["--config", config] });
+    await sidecar.call("system.initialize", { clientInfo: { name: "t" }, capabilities: { status: true } });
+    const streamId = await sidecar.stream(at(model, { useTools: ["*"] }));
+    expect((await sidecar.terminal(streamId)).method).toBe("stream.done");
+    const [first] = sidecar.notifications(streamId).filter(({ method }) => method === "stream.status");
+    expect(first?.params).toMatchObject({ phase: "tool", deadlineMs: 300 });
   });
 
   it("tells that a turn waits for the one before it, and for the next try", async () => {

@@ -65,7 +65,7 @@ export class ToolRegistry {
   }
 
   async list(): Promise<ToolDescriptor[]> {
-    return (await this.#all(true)).map(describe);
+    return (await this.#all()).map(describe);
   }
 
   async find(name: string): Promise<Tool | undefined> {
@@ -92,31 +92,26 @@ export class ToolRegistry {
   /** The tools that the patterns of `useTools` name: `*`, a name, or the beginning of one before a `*`. */
   async select(patterns: readonly string[]): Promise<Tool[]> {
     if (patterns.length === 0) return [];
-    return (await this.#all(this.needsSource(patterns))).filter((tool) => patterns.some((pattern) => matches(pattern, tool.name)));
+    return (await this.#all(patterns)).filter((tool) => patterns.some((pattern) => matches(pattern, tool.name)));
   }
 
-  /** Whether a source has to be asked, which may take as long as a server takes to start. */
-  needsSource(patterns: readonly string[]): boolean {
-    const mayMean = (pattern: string) => pattern.startsWith(SOURCE_PREFIX) || (pattern.endsWith("*") && SOURCE_PREFIX.startsWith(pattern.slice(0, -1)));
-    return this.#source !== undefined && patterns.some(mayMean);
+  /** How long a source may take that has to be asked, in milliseconds: as long as a server takes to start. Undefined where none has to be. */
+  patienceMs(patterns: readonly string[]): number | undefined {
+    return patterns.some(mayMeanSource) ? this.#source?.patienceMs(patterns) : undefined;
   }
 
   /** The source has other tools than before; `count` follows. */
   recount(): void {
-    // A source never rejects.
-    void this.#ofSource();
+    this.#sourceCount = this.#source?.known ?? 0;
   }
 
-  async #all(withSource: boolean): Promise<Tool[]> {
-    return [...this.#configured.values(), ...this.#host.values(), ...(withSource ? await this.#ofSource() : [])];
-  }
-
-  async #ofSource(): Promise<readonly Tool[]> {
-    const source = this.#source;
-    if (source === undefined) return [];
-    const tools = await source.tools();
-    if (source === this.#source) this.#sourceCount = tools.length;
-    return tools;
+  /** Those of the source as far as the patterns may mean them, all when there are no patterns. */
+  async #all(patterns?: readonly string[]): Promise<Tool[]> {
+    const own = [...this.#configured.values(), ...this.#host.values()];
+    if (this.#source === undefined || patterns?.some(mayMeanSource) === false) return own;
+    const others = await this.#source.tools(patterns);
+    this.recount();
+    return [...own, ...others];
   }
 
   #refuseTaken(name: string, others: ReadonlyMap<string, Tool>): void {
@@ -124,6 +119,10 @@ export class ToolRegistry {
     if (name.startsWith(SOURCE_PREFIX))
       throw fail("invalid_params", { tool: name }, `Names that begin with ${SOURCE_PREFIX} are those of MCP servers: "${name}"`);
   }
+}
+
+function mayMeanSource(pattern: string): boolean {
+  return pattern.startsWith(SOURCE_PREFIX) || (pattern.endsWith("*") && SOURCE_PREFIX.startsWith(pattern.slice(0, -1)));
 }
 
 /** `*` at the end of a pattern stands for anything. */

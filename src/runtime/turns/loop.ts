@@ -35,7 +35,8 @@ export interface LoopDependencies {
  */
 export async function play(run: Run, deps: LoopDependencies): Promise<Outcome> {
   const { interruption, phases } = run;
-  if (deps.registry.needsSource(run.useTools)) phases.enter("tool", undefined);
+  const patienceMs = deps.registry.patienceMs(run.useTools);
+  if (patienceMs !== undefined) phases.enter("tool", patienceMs);
   const provider = await run.call.load();
   const selected = await interruption.race(deps.registry.select(run.useTools));
   if (selected === STOPPED) return run.outcomeOf(interruption.stop ?? "cancelled");

@@ -6,7 +6,8 @@ export function dangerOfCode(code: string): string | undefined {
 /** The texts in code that are run as commands: its literals, each and all, where anything is run at all. */
 export function commandsIn(code: string): string[] {
   if (!running.test(code)) return [];
-  const literals = literalsOf(code);
+  // Tcl needs no quotes: `exec rm -rf x`.
+  const literals = [...literalsOf(code), ...[...code.matchAll(/\b(?:exec|spawn|system)[ \t]+(\w[^\n;\]}]*)/g)].map(([, text = ""]) => text)];
   return literals.length > 1 ? [...literals, literals.join(" ")] : literals;
 }
 
@@ -61,6 +62,10 @@ const calls: readonly { says: string; pattern: RegExp }[] = [
   {
     says: "lets others run commands here, or sends a shell elsewhere",
     pattern: anyOf([/\bsocket\b[\s\S]{0,4096}(?:\bdup2\b|\/bin\/(?:ba)?sh|pty\.spawn)/, /\bfsockopen\b[\s\S]{0,1024}exec/], "i"),
+  },
+  {
+    says: "runs code that is hidden in another form",
+    pattern: /\b(?:exec|eval)\b[\s\S]{0,256}(?:b64decode|fromhex|decompress|base64_decode|base64decode|\batob\b|decode64|\bunpack\b)/i,
   },
   { says: "asks for the rights of another user", pattern: /\bset(?:e?uid|resuid)\s*\(\s*0|with administrator privileges/i },
   { says: "writes straight to a device", pattern: /open\w*\s*\(\s*["']\/dev\/(?:sd|hd|vd|nvme|disk|mem|mmcblk)/i },

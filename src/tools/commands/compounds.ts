@@ -39,7 +39,9 @@ export abstract class Compounds extends Lines {
 
   private loop(block: Block, keyword: string): void {
     if (keyword === "while" || keyword === "until") {
+      const start = this.pos;
       this.body(block, "do");
+      if (/(?:^|[\s;|&(])read\s/.test(this.text.slice(start, this.pos))) block.reading = true;
       this.body(block, "done");
       return;
     }

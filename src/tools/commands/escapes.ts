@@ -12,5 +12,6 @@ function ansiMeaning(_: string, octal?: string, hex?: string, short?: string, lo
   // The lowest codes are our own marks.
   if (code !== undefined) return code < 3 || code > 0x10ffff ? "?" : String.fromCodePoint(code);
   if (control !== undefined) return "?";
-  return ansiLetters[letter ?? ""] ?? letter ?? "";
+  // A backslash in front of anything else stays.
+  return ansiLetters[letter ?? ""] ?? (/["'?\\]/.test(letter ?? "") ? "" : "\\") + (letter ?? "");
 }

@@ -75,7 +75,12 @@ function writtenBy(call: Call): string[] {
   if (lastWritten.has(name))
     return [...(operands.length > 1 ? operands.slice(-1) : []), ...after(/^-t$|^--target-directory/), ...(name === "mv" ? operands : [])];
   if (name === "dd") return args.filter((arg) => arg.startsWith("of=")).map((arg) => arg.slice(3));
-  if (name === "sed" || name === "perl") return opt("i", "in-place")(call) ? operands.filter((each) => /^[~/.\w]/.test(each)) : [];
+  if (name === "awk" || name === "gawk" || name === "mawk")
+    return args.flatMap((arg) => [...arg.matchAll(/\bprintf?\b[^\n;}]*>\s*"([^"]+)"/g)].map(([, path = ""]) => path));
+  if (name === "find" || name === "gfind") return after(/^-(?:fprint0?|fprintf|fls)$/);
+  if (name === "aria2c" || name === "axel") return [...after(/^-o$|^--out(?:put)?(?:=|$)/), ...attached("o")];
+  if (name === "sed" || name === "perl")
+    return [...(opt("i", "in-place")(call) ? operands.filter((each) => /^[~/.\w]/.test(each)) : []), ...(name === "sed" ? args.flatMap(writtenBySed) : [])];
   if (name === "curl") return [...after(/^-[a-zA-Z]*o$|^--output(?:=|$)/), ...attached("o"), ...(opt("O", "remote-name")(call) ? operands.map(lastOf) : [])];
   if (name === "wget")
     return opt("O", "output-document")(call) ? [...after(/^-[a-zA-Z]*O$|^--output-document(?:=|$)/), ...attached("O")] : operands.map(lastOf);
@@ -83,6 +88,11 @@ function writtenBy(call: Call): string[] {
   if (name === "sort" || name === "gcc" || name === "cc" || name === "openssl") return after(/^-o$|^-out$|^--output(?:=|$)/);
   if (name === "set-content" || name === "add-content" || name === "out-file" || name === "new-item") return operands.slice(0, 1);
   return [];
+}
+
+/** `w file`, and `s/…/…/w file`. */
+function writtenBySed(script: string): string[] {
+  return [...script.matchAll(/(?:^|[;\n{}\d$/])[gpiIm\d]*[ \t]*[wW][ \t]+([^\n]+)/g)].map(([, path = ""]) => path.trim());
 }
 
 const allWritten = new Set("rm unlink rmdir shred tee truncate touch chmod chown chgrp mkdir sponge del erase rd".split(" "));

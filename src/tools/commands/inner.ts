@@ -29,14 +29,14 @@ export function afterOptions(args: readonly string[], valued: ReadonlySet<string
   return args.slice(at);
 }
 
-/** Options whose value is a command text. */
+/** Options whose value is a command text: what any group of the pattern holds, else the next argument. */
 export const textAfter =
   (pattern: RegExp): Special =>
   ({ args }) =>
     args.flatMap((arg, at) => {
       const found = pattern.exec(arg);
       if (found === null) return [];
-      return [shell(found[1] ?? args[at + 1] ?? "")];
+      return [shell(found.slice(1).find((group) => group !== undefined) ?? args[at + 1] ?? "")];
     });
 
 /** The words of a known text, or one that is not known. */

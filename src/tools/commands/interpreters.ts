@@ -114,8 +114,16 @@ const languages = new Map<string, Flags>([
         { code: /^-(?:[pe]+|-eval|-print)(?:=|$)/, valued: /^(?:-r|--require|--import|--loader|-C)$/, other: /^-[vh]|^--(?:version|help|test|run)/ },
       ] as const,
   ),
-  ["deno", { code: /^eval$/, valued: never, other: /^(?!run$|eval$|-)/ }],
-  ...["perl", "ruby", "lua", "luajit", "julia", "groovy", "jshell", "rscript", "tclsh", "expect", "scala", "elixir", "erl", "raku"].map(
+  ["expect", { code: /^-c/, valued: never, other: never }],
+  [
+    "deno",
+    {
+      code: /^eval$/,
+      valued: never,
+      other: /^(?:add|bench|bundle|cache|check|clean|compile|coverage|doc|fmt|info|install|lint|publish|remove|repl|task|test|types|update|upgrade)$/,
+    },
+  ],
+  ...["perl", "ruby", "lua", "luajit", "julia", "groovy", "jshell", "rscript", "r", "tclsh", "scala", "elixir", "erl", "raku"].map(
     (name) => [name, perlish] as const,
   ),
   ["php", { code: /^-[rBRE]$/, valued: /^-[cdz]$/, other: /^-[vimS]/ }],

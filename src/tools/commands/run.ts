@@ -135,6 +135,7 @@ export class Run extends Walk {
     const before = this.dialect;
     this.dialect = found.dialect ?? before;
     let printed = found.texts.map((text) => this.inner(text, stdin)).join("");
+    if (/^(?:https?|data):/i.test(found.script ?? "")) this.report(FROM_NETWORK);
     if (found.script !== undefined) printed += this.data(this.contentOf(found.script, stdin), found.language, found.args);
     if (found.stdin) printed += this.data(stdin, found.language, found.args);
     this.dialect = before;
@@ -195,9 +196,12 @@ export class Run extends Walk {
     if (showsContent(call)) for (const path of read) if (mayHoldCredentials(path)) this.report(READS_SECRETS);
     for (const path of written) {
       this.writes(path);
-      if (call.name !== "curl" && call.name !== "wget") this.scope.write(path, call.stdin);
-      else this.scope.write(path, NETWORK);
+      this.scope.write(path, fetching.has(call.name) ? NETWORK : call.stdin);
     }
+  }
+
+  protected override given([word = "", ...args]: readonly string[], inputs: readonly string[]): void {
+    if (inputs.some(mayHoldCredentials) && showsContent({ name: programOf(word), args, stdin: "", bulk: false })) this.report(READS_SECRETS);
   }
 
   protected override reads(path: string): void {
@@ -229,7 +233,8 @@ const LONGEST_CODE = 32_768;
 const LONGEST_ARGUMENT = 32_768;
 const shellsOwn = new Set(["echo", "printf", "eval", "read", "set"]);
 const setting = new Set(["export", "declare", "typeset", "local", "readonly", "env"]);
-const copying = new Set(["cp", "ln", "mv", "install", "link"]);
+const copying = new Set(["cp", "ln", "mv", "install", "link", "hash"]);
+const fetching = new Set(["curl", "wget", "aria2c", "axel"]);
 const CALL_COST = 64;
 const WORD_COST = 8;
 const PATH_COST = 64;

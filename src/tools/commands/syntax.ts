@@ -31,6 +31,8 @@ export interface Block {
   subshell: boolean;
   /** `for name in words`; without words it goes over the arguments. */
   loop?: { name: string; words: Word[] | undefined };
+  /** A loop that reads names or lines from somewhere. */
+  reading?: true;
   subject?: Word;
 }
 

@@ -27,6 +27,8 @@ export abstract class Walk {
   protected source = "";
   /** How many of the commands around the current one do not wait for it. */
   protected background = 0;
+  /** How many of the loops around the current command go over what something else has found. */
+  private finding = 0;
   private readonly values: Values;
   /** What the substitutions of the current command print, so that they are gone through once. */
   private substituted = new Map<Node, string>();
@@ -49,6 +51,8 @@ export abstract class Walk {
   protected abstract call(fields: readonly string[], stdin: string, bulk: boolean): string;
   protected abstract reads(path: string): void;
   protected abstract writes(path: string): void;
+  /** A program reads these files in place of its stdin. */
+  protected abstract given(fields: readonly string[], inputs: readonly string[]): void;
   /** A variable was set, for the text or for one program. */
   protected abstract assigned(name: string, value: string): void;
 
@@ -108,7 +112,8 @@ export abstract class Walk {
     const parts = () => {
       for (const part of block.parts) printed = this.joined(printed, this.node(part, data));
     };
-    if (block.loop === undefined) parts();
+    if (block.reading === true) this.overFound(parts);
+    else if (block.loop === undefined) parts();
     else this.loop(block.loop, parts);
     if (block.subshell) this.scope.cwd = cwd;
     this.printedTo(outputs, printed);
@@ -120,13 +125,20 @@ export abstract class Walk {
     for (const value of values) this.reads(value);
     if (values.length > MOST_ROUNDS) {
       this.scope.replace(name, UNKNOWN);
-      body();
+      this.overFound(body);
       return;
     }
     for (const value of values) {
       this.scope.replace(name, value);
-      body();
+      if (value.includes(UNKNOWN)) this.overFound(body);
+      else body();
     }
+  }
+
+  private overFound(body: () => void): void {
+    this.finding++;
+    body();
+    this.finding--;
   }
 
   /** A body is looked at even where nothing calls the function: a trap may. */
@@ -160,13 +172,14 @@ export abstract class Walk {
   private once(simple: Simple, stdin: string): string {
     const before = this.substituted;
     this.substituted = new Map();
-    const { data, outputs } = this.redirected(simple.redirects, stdin);
+    const { data, outputs, inputs } = this.redirected(simple.redirects, stdin);
     for (const assignment of simple.assignments) this.assign(assignment);
     const fields = fieldsOf(simple.words, this.values);
     const others = this.withEmpty(simple.words, fields);
     this.substituted = before;
     this.source = simple.source;
-    const printed = fields.length > 0 ? this.call(fields, data, false) : "";
+    this.given(fields, inputs);
+    const printed = fields.length > 0 ? this.call(fields, data, this.finding > 0) : "";
     for (const other of others) this.call(other, data, false);
     this.printedTo(outputs, printed);
     return printed;
@@ -207,8 +220,9 @@ export abstract class Walk {
   }
 
   /** What is read instead of `stdin`, and the files that are written. */
-  private redirected(redirects: readonly Redirect[], stdin: string): { data: string; outputs: string[] } {
+  private redirected(redirects: readonly Redirect[], stdin: string): { data: string; outputs: string[]; inputs: string[] } {
     let data = stdin;
+    const inputs: string[] = [];
     const outputs: string[] = [];
     for (const { operator, target } of redirects) {
       const text = operator === "<<" || operator === "<<<" ? textOf(target, this.values) : this.path(target);
@@ -216,6 +230,7 @@ export abstract class Walk {
         data = text;
       } else if (operator === "<") {
         this.reads(text);
+        inputs.push(text);
         if (!/^\/dev\/(?:stdin|fd\/0)$/.test(text)) data = this.scope.contentOf(text);
       } else if (operator === "<&") {
         if (!/^[0-]$/.test(text)) data = /^\d+$/.test(text) ? UNKNOWN : FILE;
@@ -224,7 +239,7 @@ export abstract class Walk {
         outputs.push(text);
       }
     }
-    return { data, outputs };
+    return { data, outputs, inputs };
   }
 
   private path(target: Word): string {

@@ -3,6 +3,7 @@ import { type Inner, type Special, afterOptions, setOf, shell, textAfter } from 
 import { awk, git, sed, vim } from "./wrappers/embedded.ts";
 import { fd, find, parallel, xargs } from "./wrappers/many.ts";
 import { containers, ssh } from "./wrappers/remote.ts";
+import { databases, less, lines, make } from "./wrappers/told.ts";
 
 /** The commands that a wrapper runs; none where the program is no wrapper. */
 export function wrapped(call: Call): Inner[] {
@@ -140,9 +141,15 @@ const specialTable: readonly (readonly [string, Special])[] = [
   ["awk gawk mawk nawk", awk],
   ["sed gsed", sed],
   ["vim vi nvim ex view gvim", vim],
-  ["tar gtar bsdtar", textAfter(/^--(?:to-command|use-compress-program|rsh-command|checkpoint-action=exec)(?:=([\s\S]*))?$/)],
+  ["tar gtar bsdtar", textAfter(/^(?:--(?:to-command|use-compress-program|rsh-command|checkpoint-action=exec)(?:=([\s\S]*))?|-I([\s\S]+)?)$/)],
+  ["zip", textAfter(/^(?:-TT|--unzip-command(?:=([\s\S]*))?)$/)],
+  ["scp sftp", textAfter(/^-S([\s\S]+)?$/)],
+  ["man", textAfter(/^(?:-P([\s\S]+)?|--pager(?:=([\s\S]*))?)$/)],
+  ["less", less],
+  ["psql mysql mariadb sqlite3 sqlite", databases],
+  ["gdb lldb ed red", lines],
   ["rsync", textAfter(/^(?:-e|--rsh(?:=([\s\S]*))?|--rsync-path(?:=([\s\S]*))?)$/)],
-  ["make gmake", textAfter(/^(?:--eval(?:=([\s\S]*))?|SHELL=([\s\S]*))$/)],
+  ["make gmake", make],
   ["command", ({ args, bulk }) => (/^-[pvV]*[vV]/.test(args[0] ?? "") ? [] : [{ kind: "words", words: afterOptions(args, new Set()), bulk }])],
   [
     "trap",

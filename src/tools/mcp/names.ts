@@ -4,11 +4,19 @@ import { createHash } from "node:crypto";
 const LONGEST = 64;
 const HASH_DIGITS = 8;
 /** How much of the beginning stays, however much is cut. */
-export const SHORTEST_CUT = LONGEST - HASH_DIGITS - 1;
+const SHORTEST_CUT = LONGEST - HASH_DIGITS - 1;
 
 /** What the names of a server's tools begin with. */
 export function prefixOf(server: string): string {
   return `mcp__${server}__`;
+}
+
+/** Whether a pattern of `useTools`, a name or the beginning of one before a `*`, may name a tool of the server. */
+export function mayName(pattern: string, server: string): boolean {
+  const prefix = prefixOf(server).slice(0, SHORTEST_CUT);
+  if (!pattern.endsWith("*")) return pattern.startsWith(prefix);
+  const beginning = pattern.slice(0, -1);
+  return beginning.startsWith(prefix) || prefix.startsWith(beginning);
 }
 
 /**

@@ -25,7 +25,9 @@ export interface McpResult {
 /** Throws a `ToolFailure` when the server says that the call failed. */
 export function resultOfCall(result: CallToolResult): McpResult {
   const text = result.content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n");
-  if (result.isError === true) throw new ToolFailure(errorText(text));
+  // Some servers say why in their structured content alone.
+  const words = text.trim() === "" && result.structuredContent !== undefined ? JSON.stringify(result.structuredContent) : text;
+  if (result.isError === true) throw new ToolFailure(errorText(words));
 
   const others = result.content.filter((part) => part.type !== "text");
   const kept: unknown[] = [];

@@ -70,6 +70,15 @@ export class Server {
     return this.#library;
   }
 
+  get startTimeoutMs(): number {
+    return this.#config.startTimeoutMs;
+  }
+
+  /** How many tools it has, as far as it is running. */
+  get known(): number {
+    return this.#connection?.open === true ? this.#tools.length : 0;
+  }
+
   /**
    * Its tools; none when it cannot be used. A start is waited for, unless the one before has failed:
    * then it goes on behind, and `onChange` is called when it succeeds. Never rejects.

@@ -43,6 +43,16 @@ describe("starting", () => {
     await expect(failure("mcp__a__echo")).rejects.toThrow("no tool");
   });
 
+  it("is neither started nor waited for by a pattern that cannot name its tools", async () => {
+    const [meant, other] = [startRecord(), startRecord()];
+    const { sources } = bench({ a: fake({ record: meant.record }), ab: fake({ record: other.record, silent: true }, { startTimeoutMs: 60_000 }) });
+    for (const pattern of [echo, "mcp__a__*", "mcp__a_*"]) expect((await sources.tools([pattern])).map(({ name }) => name)).toContain(echo);
+    expect(meant.pids()).toHaveLength(1);
+    expect(other.pids()).toEqual([]);
+    expect(sources.known).toBe((await sources.tools([echo])).length);
+    expect([sources.patienceMs([echo]), sources.patienceMs(["mcp__*"]), sources.patienceMs(["mcp__b__*"])]).toEqual([30_000, 60_000, 0]);
+  });
+
   it("does not wait again for a server whose last start has failed, and tells when it is there after all", async () => {
     const { record, pids } = startRecord();
     const made = bench({ a: fake({ record, silentStarts: 1 }, { startTimeoutMs: 2000 }), b: fake() });

@@ -89,6 +89,8 @@ describe("the result of a call", () => {
   it("is a failure where the server says so, with its words, cut and without secrets", () => {
     expect(() => result([text("key sk-mcp-canary-0123456789abcdef")], { isError: true })).toThrow(/^key \*+$/);
     expect(() => result([], { isError: true })).toThrow("without saying why");
+    expect(() => result([text(" ")], { isError: true, structuredContent: { reason: "no sk-mcp-canary-0123456789abcdef" } })).toThrow(/^\{"reason":"no \*+"\}$/);
+    expect(() => result([text("full")], { isError: true, structuredContent: { code: 7 } })).toThrow(/^full$/);
     expect(() => result([text("y".repeat(100_000))], { isError: true })).toThrow(/^y{16384}…$/);
   });
 });

@@ -17,6 +17,8 @@ export const deletes: readonly Danger[] = [
   { says: "empties files", programs: "truncate", when: ({ args }) => args.some((each, at) => emptying.test(`${args[at - 1] ?? ""} ${each}`)) },
   { says: "moves files to where they are lost", programs: "mv move", when: any(arg(/^\/+dev\/+null$/), (call) => everythingMoved(call)) },
   { says: "deletes folders with everything in them", programs: "rmdir rd del erase ri remove-item rm", when: any(slash("s"), param("recurse")) },
+  // An expression of PowerShell.
+  { says: "deletes folders with everything in them", programs: "write-output", when: arg(/\bdirectory\]::delete/i) },
   { says: "deletes folders with everything in them", programs: "clear-recyclebin clear-disk", when: always },
   { says: "makes a folder the copy of another, deleting the rest", programs: "robocopy", when: any(slash("mir"), slash("purge"), slash("move")) },
   { says: "destroys what was deleted before", programs: "cipher", when: slash("w") },

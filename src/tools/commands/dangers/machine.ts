@@ -17,7 +17,8 @@ export const system: readonly Danger[] = [
     programs: "stop-service remove-service set-service schtasks register-scheduledtask new-service",
     when: always,
   },
-  { says: "ends processes by name, or all of them", programs: "killall killall5 pkill taskkill", when: always },
+  { says: "ends processes by name, or all of them", programs: "killall killall5 pkill taskkill skill xkill", when: always },
+  { says: "ends processes by name, or all of them", programs: "fuser", when: opt("k", "kill") },
   {
     says: "ends processes by name, or all of them",
     programs: "kill",

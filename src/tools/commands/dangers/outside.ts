@@ -9,6 +9,8 @@ export const outside: readonly Danger[] = [
     programs: "npm pnpm yarn cargo poetry flit hatch uv vsce lerna dart pub jsr deno bun",
     when: any(sub("publish"), sub("npm publish")),
   },
+  { says: "runs what comes from the network", programs: "mshta", when: always },
+  { says: "runs what comes from the network", programs: "regsvr32", when: arg(/^\/i:https?:/i) },
   { says: "publishes a package for everybody", programs: "twine", when: sub("upload") },
   { says: "publishes a package for everybody", programs: "gem nuget dotnet", when: any(sub("push"), sub("nuget push")) },
   { says: "takes back or changes what was published", programs: "npm pnpm yarn cargo gem", when: sub("unpublish|deprecate|yank|owner|dist-tag") },

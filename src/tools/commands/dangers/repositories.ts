@@ -76,6 +76,6 @@ export const history: readonly Danger[] = [
   {
     says: "deletes a repository or what belongs to it",
     programs: "gh glab",
-    when: any(sub("repo delete|archive"), sub("release delete"), sub("secret delete|set|remove")),
+    when: any(sub("api", arg(/^(?:-X|--method=)?DELETE$/i)), sub("repo delete|archive"), sub("release delete"), sub("secret delete|set|remove")),
   },
 ];

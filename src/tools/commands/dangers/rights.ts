@@ -11,7 +11,7 @@ export const privilege: readonly Danger[] = [
     when: always,
   },
   { says: "asks for the rights of an administrator", programs: "start-process saps start", when: all(param("verb"), arg(/^runas$/i)) },
-  { says: "lets a file run with the rights of its owner", programs: "chmod", when: any(rootMode4, operand(rootMode)) },
+  { says: "lets a file run with the rights of its owner", programs: "chmod install", when: any(rootMode4, operand(rootMode)) },
   { says: "opens files to every user", programs: "chmod", when: all(opt("R", "recursive"), operand(/^(?:0?[0-7][0-7]?[2367]|[ao]?\+[rx]*w[rx]*|a=rwx)$/)) },
   { says: "opens or closes everything below a folder", programs: "chmod chgrp", when: all(opt("R", "recursive"), manyFiles) },
   { says: "gives files to another user", programs: "chown chgrp", when: any(opt("R", "recursive"), operand(/^(?:root|0)(?::.*)?$/)) },
@@ -26,7 +26,14 @@ export const privilege: readonly Danger[] = [
   {
     says: "gives a container the rights of this machine",
     programs: "docker podman nerdctl",
-    when: any(arg(/^--privileged(?:=true)?$/), arg(/^(?:(?:-v|--volume)=?)?\/:/), arg(/^--(?:pid|userns|ipc|uts)=host$/), arg(/\/docker\.sock(?::|$)/)),
+    when: any(
+      arg(/^--privileged(?:=true)?$/),
+      arg(/^--cap-add(?:=|$)/),
+      arg(/^(?:(?:-v|--volume)=?)?\/(?:(?:etc|boot|dev|proc|sys|root|usr|bin|lib|var\/(?:lib|run))\/?)?:/),
+      arg(/(?:^|,)(?:src|source)=\/(?:,|$)/),
+      arg(/^--(?:pid|userns|ipc|uts)=host$/),
+      arg(/\/docker\.sock(?::|$)/),
+    ),
   },
   { says: "enters the namespaces of other processes", programs: "nsenter", when: always },
 ];

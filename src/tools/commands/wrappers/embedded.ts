@@ -42,8 +42,12 @@ const commandSettings = new RegExp(
 );
 
 export const awk: Special = ({ args }) =>
-  args.flatMap((arg) => {
+  args.flatMap((program) => {
+    // Texts that stand side by side are one.
+    const arg = program.replace(/(?<!\\)"[ \t]+"/g, "");
     const texts = [
+      // What is run is in a variable: each text may be it.
+      ...(/\bsystem\s*\(\s*[^"\s)]/.test(arg) ? arg.matchAll(/"((?:[^"\\]|\\[\s\S])*)"/g) : []),
       ...arg.matchAll(/\bsystem\s*\(\s*"((?:[^"\\]|\\[\s\S])*)"/g),
       ...arg.matchAll(/\|&?\s*(?:getline\b)?\s*"((?:[^"\\]|\\[\s\S])*)"/g),
       // What is printed into a shell.
@@ -53,11 +57,12 @@ export const awk: Special = ({ args }) =>
     return texts.map(([, text = ""]) => shell(text.replace(/\\(.)/g, "$1")));
   });
 
-export const sed: Special = ({ args }) =>
+export const sed: Special = ({ args, stdin }) =>
   args.flatMap((arg) => {
     const [, command] = /(?:^|[;{\n\d$/])[ \t]*e[ \t]+([^\n]+)/.exec(arg) ?? [];
     const [, replacement] = /^s(.)(?:(?!\1)[^\\]|\\[\s\S])*\1((?:(?!\1)[^\\]|\\[\s\S])*)\1[gpiIm\d]*e[gpiIm\d]*$/.exec(arg)?.slice(1) ?? [];
-    return [command, replacement].flatMap((text) => (text === undefined ? [] : [shell(text)]));
+    // What is replaced is in the lines that are read, and so may be the rest of the command.
+    return [command, replacement, ...(replacement === undefined ? [] : [stdin])].flatMap((text) => (text === undefined ? [] : [shell(text)]));
   });
 
 export const vim: Special = ({ args }) =>
