@@ -248,6 +248,24 @@ export const Config = z.strictObject({
         .max(86_400)
         .default(defaults.api.request_timeout_seconds)
         .describe("How long one request may take, its stream included."),
+      head_timeout_seconds: z
+        .number()
+        .min(0.1)
+        .max(86_400)
+        .default(defaults.api.head_timeout_seconds)
+        .describe("How long the head of a request may take to arrive."),
+      receive_timeout_seconds: z
+        .number()
+        .min(0.1)
+        .max(86_400)
+        .default(defaults.api.receive_timeout_seconds)
+        .describe("How long all of a request may take to arrive, its head included."),
+      keep_alive_seconds: z
+        .number()
+        .min(0.1)
+        .max(86_400)
+        .default(defaults.api.keep_alive_seconds)
+        .describe("How long a connection without a request is kept. Behind a proxy that keeps connections: longer than the proxy does."),
       shutdown_grace_seconds: z
         .number()
         .min(0)

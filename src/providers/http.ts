@@ -1,5 +1,6 @@
 import type { Dispatcher } from "undici";
 import type { Failure } from "../errors.ts";
+import { loopShare } from "../loop-share.ts";
 import { connectionsVia } from "./connections.ts";
 import { Countdown } from "./countdown.ts";
 import { bodyFailure, connectionFailure, statusFailure } from "./faults.ts";
@@ -65,7 +66,7 @@ export async function postForStream(post: Post, settings: ProviderSettings, sile
 
 const MOST_REDIRECTS = 3;
 /** Bytes queued for the consumer before the socket is left unread. */
-const HIGH_WATER = 256 * 1024;
+const HIGH_WATER = 64 * 1024;
 /** The start of an error body that is searched for the server's message, and how long to wait for it. */
 const ERROR_BODY_BYTES = 64 * 1024;
 const ERROR_BODY_MS = 5_000;
@@ -188,9 +189,17 @@ class Exchange implements Dispatcher.DispatchHandler, Reply {
   }
 
   async read(): Promise<Arrival> {
+    let isMyTurn = false;
     for (;;) {
       if (this.#signal.aborted) return { type: "aborted" };
-      if (this.#chunks.length > 0) return { type: "bytes", bytes: this.#take() };
+      if (this.#chunks.length > 0) {
+        // What is given here is worked on at once.
+        const turn = isMyTurn ? undefined : loopShare.turn();
+        if (turn === undefined) return { type: "bytes", bytes: this.#take() };
+        await turn;
+        isMyTurn = true;
+        continue;
+      }
       if (this.#failure !== undefined) return { type: "failure", failure: this.#failure };
       if (this.#ended || this.#closed) return { type: "end" };
       await this.#event(this.#silence, this.#silent());

@@ -250,6 +250,7 @@ describe("the chapter on HTTP in protocol.md", () => {
 
   it("says the limits that hold when nobody says otherwise", () => {
     const { max_body_bytes, rate_limit_per_minute, max_concurrent_requests, max_sessions, request_timeout_seconds } = defaults.api;
+    const { head_timeout_seconds, receive_timeout_seconds, keep_alive_seconds } = defaults.api;
     const limit = (key: string) => chapter.split("\n").find((row) => row.replace(/ +/g, " ").endsWith(`\`api.${key}\` |`))!;
     expect(limit("limits.max_body_bytes")).toContain(`${max_body_bytes / 1024 ** 2} MiB`);
     expect(limit("limits.rate_limit_per_minute")).toContain(`${rate_limit_per_minute} in any minute`);
@@ -257,6 +258,8 @@ describe("the chapter on HTTP in protocol.md", () => {
     expect(limit("limits.max_concurrent_requests")).toContain(`${max_concurrent_requests}, else 503`);
     expect(limit("limits.max_sessions")).toContain(`${max_sessions} open at a time`);
     expect(limit("request_timeout_seconds")).toContain(`${request_timeout_seconds} seconds`);
+    expect(limit("receive_timeout_seconds")).toContain(`${head_timeout_seconds} and ${receive_timeout_seconds} seconds`);
+    expect(limit("keep_alive_seconds")).toContain(`${keep_alive_seconds} seconds`);
     expect(protocol).toContain(`\`api.shutdown_grace_seconds\` (${defaults.api.shutdown_grace_seconds})`);
   });
 

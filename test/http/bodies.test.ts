@@ -16,6 +16,15 @@ function bodyOf(bytes: number): string {
 const jsonHead = ({ token }: Pick<HttpSidecar, "token">, path: string, headers: Record<string, string>) =>
   head("POST", path, { authorization: `Bearer ${token}`, "content-type": "application/json", ...headers });
 
+/** Rejects when it takes longer. */
+async function within(ms: number, what: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${ms} ms`)), ms);
+  });
+  await Promise.race([what, late]).finally(() => clearTimeout(timer));
+}
+
 /** Sends a body in chunks and its end; resolves with what came back. */
 async function sendChunked(http: HttpSidecar, path: string, body: string): Promise<RawConnection> {
   const connection = new RawConnection(http.url);
@@ -108,6 +117,40 @@ describe("a client that is slow", { timeout: 60_000 }, () => {
     await Promise.all([slow.closed, silent.closed]).finally(() => clearInterval(drip));
     expect(slow.statuses).toEqual([408]);
     expect(slow.text).toContain('"code":"timeout"');
+  });
+
+  it("is cut off when its head has not come in the time that the configuration gives it", async () => {
+    const { url } = await spawnHttp({ args: await configFile({}, { head_timeout_seconds: 0.5, receive_timeout_seconds: 600 }) });
+    const connection = new RawConnection(url);
+    await connection.write("GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n");
+    // The default is 10 seconds, and late heads are looked for once a second.
+    await within(8_000, connection.closed);
+    expect(connection.statuses).toEqual([408]);
+  });
+
+  it("is cut off when its request has not come as a whole in the time for that, though it never stops sending", async () => {
+    const http = await spawnHttp({ args: await configFile({}, { receive_timeout_seconds: 2 }) });
+    const connection = new RawConnection(http.url);
+    await connection.write(jsonHead(http, "/v1/completions", { "content-length": "100000" }));
+    const drip = setInterval(() => void connection.write(" "), 100);
+    onTestFinished(() => clearInterval(drip));
+    // The default is a minute.
+    await within(30_000, connection.closed);
+    expect(connection.statuses).toEqual([408]);
+    expect(connection.text).toContain('"code":"timeout"');
+    expect((await http.call("GET", "/v1/info")).status).toBe(200);
+  });
+
+  it("keeps its connection while it goes on to ask, and loses it when it has not for a while", async () => {
+    const { url } = await spawnHttp({ args: await configFile({}, { keep_alive_seconds: 4 }) });
+    const connection = new RawConnection(url);
+    for (let asked = 1; asked <= 4; asked++) {
+      await connection.write(head("GET", "/health"));
+      await connection.until(new RegExp(`(?:\\{"status":"ok"\\}[^]*){${asked}}`));
+    }
+    // The default is half a minute.
+    await within(20_000, connection.closed);
+    expect(connection.statuses).toEqual([200, 200, 200, 200]);
   });
 
   it("is cut off when its body stops", async () => {

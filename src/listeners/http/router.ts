@@ -7,6 +7,7 @@ import type { RawRoute, RouteEntry } from "../../contract/http/define.ts";
 import { fail } from "../../errors.ts";
 import { sendError } from "./answers.ts";
 import { LINGER_MS } from "./body.ts";
+import type { ArrivalLimits } from "./settings.ts";
 
 /** What hooks know a route by. */
 export type AnyRoute = RouteEntry | RawRoute;
@@ -23,12 +24,7 @@ export function routerPath(path: string): string {
   return path.replace(/\{(\w+)\}/g, ":$1");
 }
 
-/** Milliseconds. A client gets this long for its head, and for all of a request. */
-const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 60_000;
-/** How long a connection without a request is kept. */
-const KEEP_ALIVE_MS = 30_000;
-/** How often the two above are looked at. */
+/** How often Node looks whether a head or a request is late. Milliseconds. */
 const TIMEOUT_CHECK_MS = 1_000;
 const MOST_CONNECTIONS = 10_000;
 
@@ -50,13 +46,14 @@ export function createRouter(): FastifyInstance {
  * What listens on one address and hands its requests to the router. Not the server that Fastify makes: for the second address of `localhost`
  * it would make one without most of this. `isAnswered`: whether something was sent of an answer that is not over.
  */
-export function createHttpServer(router: FastifyInstance, isAnswered: (socket: Socket) => boolean): Server {
+export function createHttpServer(router: FastifyInstance, { headMs, requestMs, keepAliveMs }: ArrivalLimits, isAnswered: (socket: Socket) => boolean): Server {
   const route: RequestListener = (request, response) => router.routing(request, response);
   const server = createServer(
     {
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      headersTimeout: HEADERS_TIMEOUT_MS,
+      keepAliveTimeout: keepAliveMs,
+      requestTimeout: requestMs,
+      // Node refuses to give the head more time than all of the request.
+      headersTimeout: Math.min(headMs, requestMs),
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       // The gate looks at `Host`, so that its absence is told like everything else.
       requireHostHeader: false,

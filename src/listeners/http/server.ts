@@ -117,7 +117,7 @@ export async function openHttp(parts: HttpParts): Promise<HttpListener> {
 
   await server.ready();
   const isAnswered = (socket: Socket) => [...live].some((exchange) => exchange.isAnsweredOn(socket));
-  const { url, servers } = await listen(() => createHttpServer(server, isAnswered), settings);
+  const { url, servers } = await listen(() => createHttpServer(server, settings.arrival, isAnswered), settings);
   parts.onMeter(metrics.meter);
   log.info({ url }, "the HTTP listener is open");
   if (settings.cors.allowedOrigins.includes("*")) log.warn({}, "pages of every origin may ask, because api.cors.allowed_origins lists *");

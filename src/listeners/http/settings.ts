@@ -32,10 +32,21 @@ export interface HttpSettings {
     dispatchesPerMinute: number | undefined;
   };
   requestTimeoutMs: number;
+  arrival: ArrivalLimits;
   /** How long a signal waits for what runs. */
   shutdownGraceMs: number;
   /** Sessions made by `POST /sessions` that are open at a time. */
   maxSessions: number;
+}
+
+/** How long is waited for what a client sends. Whole milliseconds. */
+export interface ArrivalLimits {
+  /** The head of a request. */
+  headMs: number;
+  /** All of a request. */
+  requestMs: number;
+  /** The next request on a connection. */
+  keepAliveMs: number;
 }
 
 /** The listener cannot be opened like this. The message is one line for stderr, without secrets; `main.ts` exits with 2. */
@@ -68,9 +79,18 @@ export function httpSettings(flags: HttpFlags | undefined, api: Config["api"], e
       dispatchesPerMinute: limits.dispatch_limit_per_minute ?? (requestsPerMinute === undefined ? undefined : Math.ceil(requestsPerMinute / 4)),
     },
     requestTimeoutMs: api.request_timeout_seconds * 1000,
+    arrival: {
+      headMs: wholeMs(api.head_timeout_seconds),
+      requestMs: wholeMs(api.receive_timeout_seconds),
+      keepAliveMs: wholeMs(api.keep_alive_seconds),
+    },
     shutdownGraceMs: api.shutdown_grace_seconds * 1000,
     maxSessions: flags?.maxSessions ?? limits.max_sessions,
   };
+}
+
+function wholeMs(seconds: number): number {
+  return Math.round(seconds * 1000);
 }
 
 /** Where a sleeve is looked for. */

@@ -54,6 +54,7 @@ describe("the settings of the HTTP listener", () => {
       cors: { allowedOrigins: [], allowCredentials: false },
       limits: { maxBodyBytes: 1_048_576, maxConcurrentRequests: 64, requestsPerMinute: 120, dispatchesPerMinute: 30 },
       requestTimeoutMs: 300_000,
+      arrival: { headMs: 10_000, requestMs: 60_000, keepAliveMs: 30_000 },
       shutdownGraceMs: 30_000,
       maxSessions: 64,
     });
@@ -69,6 +70,9 @@ describe("the settings of the HTTP listener", () => {
       cors: { allowed_origins: ["https://app.example"], allow_credentials: true },
       limits: { max_body_bytes: 5, max_concurrent_requests: 6, rate_limit_per_minute: 7, dispatch_limit_per_minute: 4, max_sessions: 8 },
       request_timeout_seconds: 0.5,
+      head_timeout_seconds: 1.5,
+      receive_timeout_seconds: 2.3,
+      keep_alive_seconds: 75,
       shutdown_grace_seconds: 0,
     };
     expect(settle({ api })).toEqual({
@@ -80,6 +84,7 @@ describe("the settings of the HTTP listener", () => {
       cors: { allowedOrigins: ["https://app.example"], allowCredentials: true },
       limits: { maxBodyBytes: 5, maxConcurrentRequests: 6, requestsPerMinute: 7, dispatchesPerMinute: 4 },
       requestTimeoutMs: 500,
+      arrival: { headMs: 1500, requestMs: 2300, keepAliveMs: 75_000 },
       shutdownGraceMs: 0,
       maxSessions: 8,
     });

@@ -1,5 +1,6 @@
 import { EVENT_ID } from "../../../contract/http/transport.ts";
 import { fail } from "../../../errors.ts";
+import { loopShare } from "../../../loop-share.ts";
 import type { EventWriter } from "./event-writer.ts";
 import type { KeptStream, Reader } from "./kept-stream.ts";
 
@@ -22,10 +23,12 @@ export async function sendEvents(stream: KeptStream, reader: Reader, writer: Eve
   signal.addEventListener("abort", stop, { once: true });
   void writer.closed.then(stop);
   while (!signal.aborted && !writer.isOver) {
-    const event = stream.take(reader);
-    if (event !== undefined) {
-      writer.sendText(event.name, event.json, event.seq);
-      await writer.ready();
+    const events = stream.take(reader);
+    if (events !== undefined) {
+      writer.sendBytes(events);
+      // One who is far behind would else be sent all of it in one turn of the event loop.
+      const wait = writer.ready() ?? loopShare.turn();
+      if (wait !== undefined) await wait;
     } else if (stream.isOver) break;
     else await stream.changed();
   }
