@@ -34,7 +34,7 @@ describe("a batch at /rpc", { timeout: 60_000 }, () => {
       return undefined;
     });
     const args = await configFile({}, { limits: { max_concurrent_requests: 3 } }, { tools: { builtin: ["get_time"] } });
-    const http = await spawnHttp({ args });
+    const http = await spawnHttp({ args: [...args, "--rate-limit", "0"] });
     const turns = Array.from({ length: 5 }, (_, id) => request(id, "agent.chat.complete", at(model)));
     const client = http.open("POST", "/rpc", { body: [...turns, request(5, "tool.invoke", { name: "get_time" }), request(6, "system.ping")] });
     await until(() => model.requests.length === 3, "the turns that fit");

@@ -47,7 +47,7 @@ describe("the body of a request", () => {
     expect((await sendChunked(http, "/v1/completions", bodyOf(MIB))).statuses).toEqual([200]);
     const cut = await sendChunked(http, "/v1/completions", bodyOf(MIB + 1));
     expect(cut.statuses).toEqual([413]);
-    expect(cut.text).toContain('"code":"too_large"');
+    await cut.until(/"code":"too_large"/);
   });
 
   it("may be a frame of as many bytes, with the same end", async () => {
@@ -98,7 +98,7 @@ describe("the body of a request", () => {
   });
 
   it("that is cut short by the client is forgotten", async () => {
-    const http = await spawnHttp({ args: await configFile({}, { limits: { max_concurrent_requests: 1 } }) });
+    const http = await spawnHttp({ args: [...(await configFile({}, { limits: { max_concurrent_requests: 1 } })), "--rate-limit", "0"] });
     const connection = new RawConnection(http.url);
     await connection.write(`${jsonHead(http, "/v1/completions", { "content-length": "1000" })}{"prompt":`);
     await expect.poll(async () => (await http.call("GET", "/v1/info")).status, { timeout: 15_000 }).toBe(503);
@@ -171,12 +171,13 @@ describe("a client that is slow", { timeout: 60_000 }, () => {
     expect(connection.statuses).toEqual([504]);
   });
 
-  it("is cut off when it does not take its answer in that time, and gives its place back", async () => {
+  it("is cut off when it does not take its answer in that time, and gives its place back", { timeout: 120_000 }, async () => {
     // More than what the kernel keeps for a client that does not read.
     const parts = Array.from({ length: 192 }, () => "x".repeat(MIB / 8));
     const model = await startModelServer((_request, answer) => answer.sse(openaiStream(parts)));
     onTestFinished(() => model.close());
-    const api = { request_timeout_seconds: 5, limits: { max_concurrent_requests: 1 } };
+    // The whole answer has to be made in that time, on a slow machine as well.
+    const api = { request_timeout_seconds: 15, limits: { max_concurrent_requests: 1 } };
     const more = { model: "openai:m", providers: { openai: { baseUrl: `${model.url}/v1`, apiKey: "any-key-will-do" } } };
     const http = await spawnHttp({ args: [...(await configFile({}, api, more)), "--rate-limit", "0"] });
     const connection = new RawConnection(http.url);
@@ -184,7 +185,7 @@ describe("a client that is slow", { timeout: 60_000 }, () => {
     await connection.write(jsonHead(http, "/v1/completions", { "content-length": String(body.length) }) + body);
     connection.socket.pause();
     await expect.poll(async () => (await http.call("GET", "/v1/info")).status, { timeout: 15_000 }).toBe(503);
-    await expect.poll(async () => (await http.call("GET", "/v1/info")).status, { timeout: 25_000 }).toBe(200);
+    await expect.poll(async () => (await http.call("GET", "/v1/info")).status, { timeout: 60_000 }).toBe(200);
     connection.socket.resume();
     await connection.closed;
     expect(connection.statuses).toEqual([200]);

@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { messagesOf, reply, startModel } from "../support/agent.ts";
-import { expectError, merged, openStream, readEvents, restOf, spawnConfigured, UUID, workspace } from "../support/completions.ts";
+import { expectError, merged, openStream, readEvents, restOf, type SeenEvent, spawnConfigured, UUID, workspace } from "../support/completions.ts";
 import { until } from "../support/until.ts";
 import { openaiStream, startModelServer } from "../support/model-server.ts";
 
@@ -21,7 +21,10 @@ describe("a completion as a stream", () => {
     const http = await spawnConfigured({ model, config });
     const started = ["started", { request_id: expect.stringMatching(UUID), session_id: null }];
     expect(merged(await readEvents(http, "/v1/completions", { prompt: "Read" }))).toEqual([started, ...story]);
-    expect(merged(await readEvents(http, "/v1/completions", { prompt: "Read", stream: true }, { accept: "application/json" }))).toEqual([started, ...story]);
+    expect(merged(await readEvents(http, "/v1/completions", { prompt: "Read", stream: true }, { headers: { accept: "application/json" } }))).toEqual([
+      started,
+      ...story,
+    ]);
   });
 
   it("is an event stream on the wire, with the id of the request in its first event", async () => {
@@ -64,14 +67,19 @@ describe("a completion as a stream", () => {
   });
 
   it("ends with an error when the model server fails in the middle", async () => {
+    let reset: () => void = () => undefined;
     const model = await startModelServer(async (_, answer) => {
+      reset = () => answer.reset();
       await answer.head(200);
       await answer.chunk(openaiStream(["so far"]).slice(0, 2).join(""));
-      answer.reset();
     });
     onTestFinished(() => model.close());
     const http = await spawnConfigured({ model });
-    const events = await readEvents(http, "/v1/completions", { prompt: "Go" });
+    const onEvent = ([name]: SeenEvent) => {
+      // Not before: what a connection holds that breaks may be lost.
+      if (name === "assistant_delta") reset();
+    };
+    const events = await readEvents(http, "/v1/completions", { prompt: "Go" }, { onEvent });
     const [[, { request_id } = {}] = []] = events;
     expect(events).toEqual([
       ["started", { request_id: expect.stringMatching(UUID), session_id: null }],
@@ -88,15 +96,14 @@ describe("a completion as a stream", () => {
       return content === "break" ? answer.close() : undefined;
     });
     onTestFinished(() => model.close());
-    const http = await spawnConfigured({
-      model,
-      config: { providers: { openai: { idleTimeoutMs: 300 } }, budgets: { turn: { maxSteps: 1 } } },
-    });
-    for (const [prompt, status, code] of [
-      ["refuse", 502, "turn_failed"],
-      ["break", 502, "turn_failed"],
-      ["be silent", 504, "timeout"],
-      ["use a tool", 402, "budget_exhausted"],
+    const patient = await spawnConfigured({ model, config: { budgets: { turn: { maxSteps: 1 } } } });
+    // One that would not wait for a slow machine to refuse either.
+    const impatient = await spawnConfigured({ model, config: { providers: { openai: { idleTimeoutMs: 300 } } } });
+    for (const [http, prompt, status, code] of [
+      [patient, "refuse", 502, "turn_failed"],
+      [patient, "break", 502, "turn_failed"],
+      [impatient, "be silent", 504, "timeout"],
+      [patient, "use a tool", 402, "budget_exhausted"],
     ] as const) {
       expectError(await http.call("POST", "/v1/completions", { body: { prompt } }), status, code);
       expect((await readEvents(http, "/v1/completions", { prompt })).at(-1)).toEqual([

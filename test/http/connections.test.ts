@@ -17,7 +17,7 @@ describe("a client that is gone", { timeout: 60_000 }, () => {
     });
     const providers = { openai: { baseUrl: `${model.url}/v1`, apiKey: "any-key-will-do" } };
     const file = await configFile({}, { limits: { max_concurrent_requests: PLACES } }, { model: "openai:m", providers });
-    const { url, token, call } = await spawnHttp({ args: file });
+    const { url, token, call } = await spawnHttp({ args: [...file, "--rate-limit", "0"] });
     const info = () => call("GET", "/v1/info");
 
     const body = JSON.stringify({ prompt: "Go" });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type HttpSidecar, askerOf, spawnHttp } from "../support/http.ts";
 import { startModel } from "../support/agent.ts";
+import { openStream } from "../support/completions.ts";
 import { configFile } from "../support/keys.ts";
 import { type Answer as ModelAnswer, openaiDelta } from "../support/model-server.ts";
 import { head, RawConnection } from "../support/raw.ts";
@@ -32,11 +33,25 @@ async function spawnPatient(api: object = {}, args: readonly string[] = [], spaw
   /** A JSON call and a stream, both in the middle of their answers. */
   const begin = async () => {
     const json = http.call<{ final_message?: string; error?: { code: string } }>("POST", "/v1/completions", { body: { prompt: "Go" } });
-    const stream = http.call("POST", "/v1/completions", { body: { prompt: "Go", stream: true } });
+    const stream = await openHeard(http);
     await until(async () => (waiting.length === 2 ? true : undefined), "both turns");
-    return { json, stream };
+    return { json, ...stream };
   };
   return { ...http, model, letGo, begin };
+}
+
+/** A stream whose client has got the first words: what the model server has sent is on its way for a while. */
+async function openHeard(http: HttpSidecar): Promise<{ stream: Promise<{ text: string }> }> {
+  const { response } = await openStream(http, "/v1/completions", { prompt: "Go" });
+  let text = "";
+  const stream = new Promise<{ text: string }>((resolve, reject) => {
+    response.once("end", () => resolve({ text })).once("error", reject);
+  });
+  response.setEncoding("utf8").on("data", (part: string) => {
+    text += part;
+  });
+  await until(() => text.includes(SO_FAR), "the first words");
+  return { stream };
 }
 
 const announced = ({ sidecar }: Pick<HttpSidecar, "sidecar">) => sidecar.until(() => sidecar.stderr.includes("a signal has come"), "the line that says so");
@@ -71,6 +86,7 @@ describe.each(["SIGTERM", "SIGINT"] as const)("%s", { timeout: 60_000 }, (signal
     expect(await json).toMatchObject({ status: 200, body: { final_message: "so far and the rest" } });
     expect((await stream).text).toMatch(/event: finished\n/);
     expect(await http.sidecar.exit).toEqual({ code: 0, signal: null });
+    await kept.closed;
     expect(kept.text).toMatch(/event: finished\n/);
     expect(kept.statuses.slice(0, 2)).toEqual([200, 503]);
     expect(kept.text).toContain('"code":"shutting_down"');
@@ -183,7 +199,7 @@ describe("kill -9", { timeout: 60_000 }, () => {
     const model = await startModel([[{ id: "c1", name: "wait_long" }], "done"]);
     const tools = { process: [{ name: "wait_long", mode: "read", command: ["sh", "-c", "sleep 1000 & wait"] }] };
     const providers = { openai: { baseUrl: `${model.url}/v1`, apiKey: "any-key-will-do" } };
-    const http = await spawnHttp({ args: await configFile({}, {}, { model: "openai:m", providers, tools }) });
+    const http = await spawnHttp({ args: [...(await configFile({}, {}, { model: "openai:m", providers, tools })), "--rate-limit", "0"] });
     http.open("POST", "/v1/completions", { body: { prompt: "Go" } });
     const pids = await until(async () => {
       const { body } = await http.call<{ result: { children: { pid: number; kind: string; descendants: number }[] } }>("POST", "/rpc", {

@@ -17,7 +17,7 @@ const FEW_RUNS = 25;
 const MOST_TIME_MS = 25_000;
 const AT_A_TIME = 4;
 
-describe("every operation of the description", { timeout: 300_000 }, () => {
+describe("every operation of the description", { timeout: 600_000 }, () => {
   it("answers whatever it is sent, as it says, and the process lives on", async () => {
     const { description, sidecar, call, url, token, modelUrl } = await serveModels();
     const driver = { description, send: client(url, token), known: knownFor(modelUrl), pool: new Pool() };
@@ -30,7 +30,7 @@ describe("every operation of the description", { timeout: 300_000 }, () => {
     await Promise.all(Array.from({ length: AT_A_TIME }, work));
     expect(failures).toEqual([]);
     expect((await call("GET", "/health", { key: null })).body).toEqual({ status: "ok" });
-    expect((await call("GET", "/ready")).body).toEqual({ ready: true });
+    await expect.poll(async () => (await call("GET", "/ready")).body, { timeout: 15_000 }).toEqual({ ready: true });
     expect(await sidecar.call("system.ping")).toMatchObject({ status: "ok" });
     expect(sidecar.stderr.split("\n").filter((line) => /"level":"(ERROR|FATAL)"/.test(line))).toEqual([]);
     expect(sidecar.stderr).not.toContain("inside the sidecar");

@@ -22,7 +22,7 @@ describe("GET /openapi.json", () => {
   });
 });
 
-describe("what the document says of the listener", () => {
+describe("what the document says of the listener", { timeout: 120_000 }, () => {
   it("holds: each operation is there, wants a key where it says so, and answers with a status that it names", async () => {
     const { call } = await spawnHttp();
     const description = new Description((await call<OpenApiDocument>("GET", "/openapi.json")).body);

@@ -1,9 +1,12 @@
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { describe, expect, it } from "vitest";
 import { routes } from "../../src/contract/http/index.ts";
 import { type MethodName, methods } from "../../src/contract/index.ts";
 import { at, startModel } from "../support/agent.ts";
 import { type HttpSidecar, spawnHttp } from "../support/http.ts";
 import { configFile, keyOf } from "../support/keys.ts";
+import { until } from "../support/until.ts";
 
 interface Rpc {
   result?: unknown;
@@ -128,8 +131,15 @@ describe("a stream and a trace", () => {
       ((await rpc(subject, "trace.list")).result as { traces: { traceId: string; status: string }[] }).traces.map(({ traceId }) => traceId);
     for (const subject of ["ann", "root"]) {
       const request = open("GET", events, { key: keyOf(subject) });
-      const status = await new Promise((resolve) => request.once("response", ({ statusCode }) => resolve(statusCode)));
-      expect(status).toBe(200);
+      const [response] = (await once(request, "response")) as [IncomingMessage];
+      expect(response.statusCode).toBe(200);
+      let text = "";
+      response.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+      });
+      // Being left by the test is no news.
+      response.on("error", () => undefined);
+      await until(() => text.includes("so far"), "the first words");
       request.destroy();
     }
     await rpc("ann", "agent.chat.cancel", { streamId });

@@ -3,7 +3,7 @@ import { messagesOf, startModel } from "../support/agent.ts";
 import { merged, messagesIn, newSession, openStream, readEvents, say, spawnConfigured } from "../support/completions.ts";
 import { until } from "../support/until.ts";
 
-describe("sessions at a time", () => {
+describe("sessions at a time", { timeout: 120_000 }, () => {
   it("do not hear of each other: 20 of them, five turns each", async () => {
     // The model says again all that it was sent.
     const model = await startModel((request) =>

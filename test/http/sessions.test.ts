@@ -214,10 +214,10 @@ describe("/v1/sessions/{id}/compress", () => {
     expect(await messagesIn(http, id)).toHaveLength(8);
   });
 
-  it("ends with the deadline of the request", async () => {
+  it("ends with the deadline of the request", { timeout: 60_000 }, async () => {
     const model = await startModelServer(() => undefined);
     onTestFinished(() => model.close());
-    const http = await spawnConfigured({ model, config: { api: { request_timeout_seconds: 4 } } });
+    const http = await spawnConfigured({ model, config: { api: { request_timeout_seconds: 10 } } });
     const id = await newSession(http);
     for (let turn = 0; turn < 4; turn++) expect(await say(http, id, "Hi", { model: "echo:any" })).toMatchObject({ status: 200 });
     expectError(await http.call("POST", `/v1/sessions/${id}/compress`), 504, "timeout");

@@ -1,19 +1,20 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { spawnConfigured } from "../support/completions.ts";
 import { type Answer, askerOf, type HttpSidecar, spawnHttp } from "../support/http.ts";
+import { openaiStream, startModelServer } from "../support/model-server.ts";
 import { root } from "../support/root.ts";
 import { hangingTurn, scriptedConfig } from "../support/script.ts";
 import { cleanEnv, spawnSidecar, type TestSidecar } from "../support/sidecar.ts";
 
 const MEMORY = ["--storage-path", ":memory:"];
-/** Says half, then the rest a good while later. */
-const slowTurn = { events: [{ delta: "first" }, { delayMs: 1500 }, { delta: " and last" }] };
 
 /** A stream of completions that has said something. */
-async function liveStream({ open }: Pick<HttpSidecar, "open">): Promise<{ text(): string; ended: Promise<void> }> {
-  const request = open("POST", "/v1/completions", { body: { prompt: "hi", model: "scripted:any", stream: true } });
+async function liveStream({ open }: Pick<HttpSidecar, "open">, model = "scripted:any"): Promise<{ text(): string; ended: Promise<void> }> {
+  const request = open("POST", "/v1/completions", { body: { prompt: "hi", model, stream: true } });
   let text = "";
   return new Promise((resolve, reject) => {
     request.once("error", reject);
@@ -70,13 +71,16 @@ describe("a sidecar with an HTTP listener", () => {
   });
 
   it("is opened by the configuration as well", async () => {
-    const { args } = scriptedConfig([], "api: { enabled: true, listen_addr: '[::1]:0' }\n");
+    // Not every machine has IPv6.
+    const hasV6 = Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === "::1"));
+    const host = hasV6 ? "[::1]" : "127.0.0.1";
+    const { args } = scriptedConfig([], `api: { enabled: true, listen_addr: '${host}:0' }\n`);
     const sidecar = spawnSidecar({ args });
     const { params } = await sidecar.notification("lifecycle.ready");
-    expect(params?.["listenInfo"]).toMatchObject({ transport: "stdio", http: { url: expect.stringMatching(/^http:\/\/\[::1\]:\d+$/) } });
+    expect(params?.["listenInfo"]).toMatchObject({ transport: "stdio", http: { url: expect.stringContaining(`http://${host}:`) } });
   });
 
-  it.each(["SIGTERM", "SIGINT"] as const)("ends at %s at any moment of its start without a stack trace", async (signal) => {
+  it.each(["SIGTERM", "SIGINT"] as const)("ends at %s at any moment of its start without a stack trace", { timeout: 120_000 }, async (signal) => {
     for (const delayMs of [0, 50, 100, 150, 200, 250, 300, 400, 600]) {
       const sidecar = spawnSidecar({ args: [...MEMORY, "--http", "0"] });
       await new Promise((resolve) => setTimeout(resolve, delayMs));
@@ -148,13 +152,13 @@ describe("--http-only", () => {
     expect(await sidecar.exit).toEqual({ code: 0, signal: null });
   });
 
-  it("outlives its parent", async () => {
+  it("outlives its parent", { timeout: 60_000 }, async () => {
     const program = JSON.stringify([join(root, "bin/steerable-sidecar.js"), ...MEMORY, "--http", "0", "--http-only"]);
     const script = `require("node:child_process").spawn(process.execPath, ${program}, { stdio: "inherit" }); setInterval(() => 0, 1000);`;
     const host = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "ignore", "pipe"], env: cleanEnv() });
     let stderr = "";
     host.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-    await expect.poll(() => stderr, { timeout: 10_000 }).toMatch(/__SIDECAR_READY__:.*\n/);
+    await expect.poll(() => stderr, { timeout: 30_000 }).toMatch(/__SIDECAR_READY__:.*\n/);
     const pid = Number(/"pid":(\d+)/.exec(stderr)?.[1]);
     onTestFinished(() => {
       host.kill("SIGKILL");
@@ -176,15 +180,33 @@ describe("--http-only", () => {
 
 describe("a signal where there is a listener", () => {
   it("lets what runs run to its end, takes nothing new, and exits with 0", async () => {
-    const http = await spawnHttp({ args: scriptedConfig([slowTurn, slowTurn]).args });
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const parts = openaiStream(["first", " and last"]);
+    const model = await startModelServer(async (_request, answer) => {
+      await answer.head(200);
+      await answer.chunk(parts.slice(0, 2).join(""));
+      await held;
+      await answer.chunk(parts.slice(2).join(""));
+      await answer.end();
+    });
+    onTestFinished(() => model.close());
+    const http = await spawnConfigured({ model });
     const { sidecar } = http;
-    const [stream, ofHost] = await Promise.all([liveStream(http), sidecar.stream({ provider: "scripted", messages: [{ role: "user", content: "hi" }] })]);
+    const [stream, ofHost] = await Promise.all([
+      liveStream(http, "openai:any"),
+      sidecar.stream({ provider: "openai", model: "any", messages: [{ role: "user", content: "hi" }] }),
+    ]);
     sidecar.child.kill("SIGTERM");
     await sidecar.until(() => sidecar.stderr.includes("a signal has come"), "the log of the signal");
     expect(await sidecar.call("system.ping")).toMatchObject({ status: "shutting_down" });
     expect((await sidecar.request("agent.session.list")).error).toMatchObject({ kind: "transport_closed" });
     await expect(http.call("GET", "/health")).rejects.toThrow(/ECONNREFUSED/);
+    expect(eventsOf(stream.text()).at(-1)).toBe("assistant_delta");
 
+    letGo();
     await stream.ended;
     expect(stream.text()).toContain(" and last");
     expect(eventsOf(stream.text()).at(-1)).toBe("finished");

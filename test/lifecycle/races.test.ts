@@ -1,5 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { Connection } from "../../src/store/sqlite/connection.ts";
+import { loadDriver } from "../../src/store/sqlite/driver.ts";
 import { lockDatabase } from "../support/lock.ts";
+import { until } from "../support/until.ts";
 import { hangingTurn, scriptedConfig } from "../support/script.ts";
 import { type Frame, startSidecar, type TestSidecar } from "../support/sidecar.ts";
 
@@ -62,7 +65,7 @@ describe("system.shutdown_now", () => {
   });
 });
 
-describe("a database that another process holds", () => {
+describe("a database that another process holds", { timeout: 60_000 }, () => {
   it("keeps no stream from its terminal when the sidecar is shut down, and health and haste are still answered", async () => {
     const { args, database } = scriptedConfig([hangingTurn], "gracePeriodSeconds: 60\n");
     const sidecar = await startSidecar({ args });
@@ -96,7 +99,7 @@ describe("a database that another process holds", () => {
 
   it("leaves no hole in the text of a turn that is killed later", async () => {
     const words = Array.from({ length: 200 }, (_, index) => `<${index}>`);
-    const { args, database } = scriptedConfig([{ events: words.flatMap((delta) => [{ delta }, { delayMs: 25 }]) }]);
+    const { args, database } = scriptedConfig([{ events: [...words.flatMap((delta) => [{ delta }, { delayMs: 25 }]), { delayMs: 600_000 }] }]);
     const sidecar = await startSidecar({ args });
     await sidecar.call("agent.session.create", { sessionId: "s" });
     together(sidecar, turn("t", "scripted", { sessionId: "s" }));
@@ -105,7 +108,10 @@ describe("a database that another process holds", () => {
     const unlock = lockDatabase(database);
     await said(50);
     unlock();
-    await said(120);
+    // A session that is asked for does not show it before the turn has ended.
+    const reader = new Connection(loadDriver().open(database, { readOnly: true }));
+    onTestFinished(() => reader.close());
+    await until(() => reader.get("SELECT 1 FROM fragments WHERE body LIKE '%<50>%'"), "what was said meanwhile to be stored");
     sidecar.child.kill("SIGKILL");
     await sidecar.exit;
     const next = await startSidecar({ args });
@@ -128,7 +134,7 @@ describe("a database that another process holds", () => {
     unlock();
     const status = async () =>
       (await sidecar.call<{ messages: { turnStatus: string }[] }>("agent.session.get", { sessionId: "s" })).messages.map((message) => message.turnStatus);
-    await expect.poll(status, { timeout: 10_000 }).toEqual(["cancelled", "cancelled"]);
+    await expect.poll(status, { timeout: 20_000 }).toEqual(["cancelled", "cancelled"]);
   });
 
   it("stops no other stream through a batch that waits for it", async () => {

@@ -20,7 +20,7 @@ function expectAnswered(run: Run): void {
   expect(run.stderr.split("\n")).toEqual([expect.stringMatching(/^__SIDECAR_READY__:/), ""]);
 }
 
-describe("the code caches", () => {
+describe("the code caches", { timeout: 60_000 }, () => {
   it("are made by the first run that needs them, and used by the next", async () => {
     const installation = new Installation();
     expectAnswered(await installation.run({ calls: [PING] }));
@@ -163,7 +163,7 @@ describe("the code caches", () => {
   });
 });
 
-describe("a code cache that is not as it was made", () => {
+describe("a code cache that is not as it was made", { timeout: 180_000 }, () => {
   const damages: [string, (content: Buffer) => Buffer][] = [
     // Over both copies: what V8 made, the text behind it, and its length.
     ...[0, 5, 17, 40].map((at) => [`a flipped bit in byte ${at}`, flip((content) => at % content.length)] satisfies [string, (content: Buffer) => Buffer]),

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { CHAT, damage, FILES, Installation, LIST_TOOLS, PING } from "./installation.ts";
 
-describe("the files of the sidecar", () => {
+describe("the files of the sidecar", { timeout: 60_000 }, () => {
   it("are small where the start is concerned", () => {
     const { dist } = new Installation();
     // What a start needs has some 30 KB. Zod, pino or another package among it would tell by the size.

@@ -94,8 +94,14 @@ export type SeenEvent = [name: string, data: Partial<EventData>];
 
 const names = ["started", "assistant_delta", "tool_call", "tool_result", "finished", "error"];
 
+export interface Reading {
+  headers?: Record<string, string>;
+  /** Called with each event as it comes. */
+  onEvent?(event: SeenEvent): void;
+}
+
 /** Posts a prompt and reads the stream with a public client, up to where the server closes it. */
-export async function readEvents({ url, token }: HttpSidecar, path: string, body: object, headers: Record<string, string> = {}): Promise<SeenEvent[]> {
+export async function readEvents({ url, token }: HttpSidecar, path: string, body: object, { headers = {}, onEvent }: Reading = {}): Promise<SeenEvent[]> {
   const seen: SeenEvent[] = [];
   const source = new EventSource(`${url}${path}`, {
     fetch: (address, init) =>
@@ -111,7 +117,10 @@ export async function readEvents({ url, token }: HttpSidecar, path: string, body
     for (const name of names) {
       source.addEventListener(name, (event) => {
         // An event of the server's that is named `error` has data; what the client says of the connection has none.
-        if ("data" in event) seen.push([name, JSON.parse(String(event.data))]);
+        if (!("data" in event)) return;
+        const read: SeenEvent = [name, JSON.parse(String(event.data))];
+        seen.push(read);
+        onEvent?.(read);
       });
     }
     source.addEventListener("message", () => reject(new Error("an event without a name")));

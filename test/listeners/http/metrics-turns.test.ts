@@ -107,11 +107,12 @@ describe("a turn", () => {
       const text = await read();
       return [text.value("steerable_sidecar_streams_live"), text.value("steerable_sidecar_queue_depth")];
     };
-    expect(await levels()).toEqual([2, 1]);
+    const become = (wanted: number[]) => expect.poll(levels, { timeout: 20_000 }).toEqual(wanted);
+    await become([2, 1]);
     await ask("agent.chat.cancel", { streamId: "one" });
-    await expect.poll(levels).toEqual([1, 0]);
+    await become([1, 0]);
     await ask("agent.chat.cancel", { streamId: "two" });
-    await expect.poll(levels).toEqual([0, 0]);
+    await become([0, 0]);
   });
 
   it("that cannot be begun counts under the name of its error", async () => {

@@ -217,7 +217,7 @@ describe("figures that are looked up", () => {
     expect(asked).toBe(1);
   });
 
-  it("sees that the event loop was held up, once", async () => {
+  it("sees that the event loop was held up, once", { timeout: 60_000 }, async () => {
     const { read } = start();
     const worst = async () => (await read()).value("steerable_sidecar_event_loop_lag_seconds", { quantile: "1" }) ?? Number.NaN;
     /** The event loop is looked at from a timer: one look before, one after. */

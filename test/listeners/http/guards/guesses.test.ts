@@ -141,7 +141,7 @@ describe("the line of keys", () => {
     for (const verdict of await Promise.all(asked.slice(0, AT_ONCE))) expect(verdict).toEqual(unauthorized);
   });
 
-  it("leaves the event loop free while 200 wrong keys come in", async () => {
+  it("leaves the event loop free while 200 wrong keys come in", { timeout: 60_000 }, async () => {
     // As `hash-key` makes it: a comparison takes milliseconds, of another thread.
     const authenticator = createAuthenticator({
       mode: "StaticKeys",
@@ -161,7 +161,8 @@ describe("the line of keys", () => {
     isOver = true;
     const checked = verdicts.filter((verdict) => "refused" in verdict && verdict.refused === "unauthorized").length;
     expect(checked).toBe(AT_ONCE + MOST_WAITING);
-    // Comparisons on this thread would let no timer in between: one or two at most.
-    expect(timers).toBeGreaterThan(checked / AT_ONCE);
+    // Comparisons on this thread would let no timer in between: one or two at most. Where the processors are
+    // busy with other things, there is one for each round of comparisons, or somewhat fewer.
+    expect(timers).toBeGreaterThan(checked / AT_ONCE / 2);
   });
 });
