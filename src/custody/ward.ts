@@ -111,6 +111,7 @@ export class LiveWard implements Ward {
     let left = 0;
     let isSure = false;
     let nap = FIRST_NAP_MS;
+    let isLast = false;
     for (let clean = 0; clean < CLEAN_LOOKS; ) {
       const table = await this.#keeper.look();
       isSure = table !== undefined;
@@ -118,10 +119,13 @@ export class LiveWard implements Ward {
       if (!this.#hasExited) groups.add(this.pid);
       left = groups.size;
       clean = left === 0 ? clean + 1 : 0;
-      if (performance.now() >= deadline) break;
+      if (isLast) break;
+      // However late a look was: nothing is given up before it was killed and looked for once more.
+      isLast = performance.now() >= deadline;
+      if (isLast) this.#killAt = deadline;
       this.#signal(groups, asked);
       if (clean > 0) continue;
-      await this.#nap(Math.min(nap, Math.max(this.#killAt - performance.now(), FIRST_NAP_MS)));
+      await this.#nap(isLast ? LONGEST_NAP_MS : Math.min(nap, Math.max(this.#killAt - performance.now(), FIRST_NAP_MS)));
       nap = Math.min(nap * 2, LONGEST_NAP_MS);
     }
     this.#finish(left, isSure);

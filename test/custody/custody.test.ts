@@ -1,8 +1,10 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Custody, Program } from "../../src/custody/custody.ts";
 import { procProcesses } from "../../src/custody/proc.ts";
+import type { Processes } from "../../src/custody/processes.ts";
 import { softLimitIn } from "../../src/custody/watermark.ts";
 import { temporaryFolder } from "../support/sidecar.ts";
 import { childrenOf, FUGITIVE, hasWatermarks, isAlive, lines, node, openDescriptors, output, shell, testCustody, until, zombieChildren } from "./support.ts";
@@ -53,7 +55,7 @@ describe("a program in custody", () => {
     await (await custody.start(shell("true"))).end();
     const before = openDescriptors();
     await expect(custody.start({ ...shell("true"), ...change() })).rejects.toMatchObject({ code });
-    await until(() => openDescriptors() === before, "the descriptors to be closed");
+    await until(() => openDescriptors() <= before, "the descriptors to be closed");
     expect((await custody.children()).map(({ kind }) => kind)).toEqual(["custodian"]);
   });
 });
@@ -76,12 +78,42 @@ describe.each(variants)("ending a program, %s,", (_, options) => {
   });
 
   it("kills it at once when a later call has no patience", async () => {
-    const ward = await testCustody(options).start(shell("trap '' TERM; echo ready; while :; do sleep 0.05; done"));
+    const processes = procProcesses();
+    let looks = 0;
+    const read: Processes["read"] = (marks) => {
+      looks++;
+      return processes.read(marks);
+    };
+    const ward = await testCustody({ ...options, processes: { ...processes, read } }).start(shell("trap '' TERM; echo ready; while :; do sleep 0.05; done"));
     await lines(ward, 1);
-    const patient = ward.end(1500);
-    const start = performance.now();
-    await Promise.all([ward.end(0), patient]);
-    expect(performance.now() - start).toBeLessThan(1000);
+    const kill = process.kill.bind(process);
+    let looksBefore: number | undefined;
+    const spy = vi.spyOn(process, "kill").mockImplementation((pid, signal) => {
+      if (signal === "SIGKILL") looksBefore ??= looks;
+      return kill(pid, signal);
+    });
+    onTestFinished(() => spy.mockRestore());
+    looks = 0;
+    await Promise.all([ward.end(60_000), ward.end(0)]);
+    expect((await ward.exited).signal).toBe("SIGKILL");
+    // As long as there is patience it is looked at again and again: more than twenty times until nobody has any.
+    expect(looksBefore).toBeLessThan(5);
+  });
+
+  it("kills it, however late it is when it is found running", async () => {
+    const processes = procProcesses();
+    let isLate = false;
+    // Later than the whole end of a program may take, as on a machine that was busy or asleep.
+    const read: Processes["read"] = async (marks) => {
+      if (isLate) await delay(2100);
+      isLate = false;
+      return await processes.read(marks);
+    };
+    const ward = await testCustody({ ...options, processes: { ...processes, read } }).start(shell("trap '' TERM; echo ready; while :; do sleep 0.05; done"));
+    await lines(ward, 1);
+    isLate = true;
+    await ward.end(50);
+    await until(() => !isAlive(ward.pid), "its end");
   });
 
   it("ends one that was stopped", async () => {
@@ -152,7 +184,7 @@ describe("processes that hide", () => {
   });
 
   it.skipIf(!hasWatermarks)("are found by their environment though they have put another limit in place of the watermark", async () => {
-    const ward = await testCustody().start(shell("prlimit --rttime=unlimited setsid sh -c 'sleep 1000 >/dev/null 2>&1 & echo $!'"));
+    const ward = await testCustody().start(shell("prlimit --rttime=unlimited setsid -w sh -c 'sleep 1000 >/dev/null 2>&1 & echo $!'"));
     const [pid = 0] = (await lines(ward, 1)).map(Number);
     await ward.exited;
     expect(isAlive(pid)).toBe(true);
@@ -161,14 +193,24 @@ describe("processes that hide", () => {
   });
 
   it("are found without watermarks when their parents were there for a while", async () => {
-    const ward = await testCustody({ prlimit: "/nowhere/prlimit" }).start(
+    const processes = procProcesses();
+    const seen = new Set<number>();
+    const read: Processes["read"] = async (marks) => {
+      const table = await processes.read(marks);
+      for (const each of table.keys()) seen.add(each);
+      return table;
+    };
+    const ward = await testCustody({ prlimit: "/nowhere/prlimit", processes: { ...processes, read } }).start(
       node(`
         const child = require("child_process").spawn("/bin/sleep", ["1000"], { detached: true, stdio: "ignore", env: {} });
         console.log(child.pid);
-        setTimeout(() => process.exit(), 1000);
+        process.stdin.once("data", () => process.exit());
       `),
     );
     const [pid] = (await lines(ward, 1)).map(Number);
+    // The custody looks from time to time, unasked.
+    await until(() => seen.has(pid!), "a look");
+    ward.stdin.write("go\n");
     await ward.exited;
     await ward.end();
     expect(isAlive(pid!)).toBe(false);
@@ -237,10 +279,11 @@ describe("closing the custody", () => {
     const closed = custody.close();
     await expect(late).rejects.toThrow("shutting down");
     await closed;
-    expect([...listed, ...pids].filter(isAlive)).toEqual([]);
+    expect([...wards.map(({ pid }) => pid), ...pids].filter(isAlive)).toEqual([]);
     await expect(custody.start(shell("true"))).rejects.toThrow("shutting down");
+    // A custodian that is slow to go is killed, and not waited for.
+    await until(() => childrenOf(process.pid).every((pid) => !listed.includes(pid)), "the end of the custodian");
     expect(await custody.children()).toEqual([]);
-    expect(childrenOf(process.pid).filter((pid) => listed.includes(pid))).toEqual([]);
   });
 
   it("can be done within one call, which leaves the rest to the custodian", async () => {
@@ -250,7 +293,7 @@ describe("closing the custody", () => {
     const custodian = (await custody.children()).find(({ kind }) => kind === "custodian")!.pid;
     custody.closeNow();
     await expect(custody.start(shell("true"))).rejects.toThrow("shutting down");
-    await until(() => ![ward.pid, hidden!, custodian].some(isAlive), "the end of all", 2000);
+    await until(() => ![ward.pid, hidden!, custodian].some(isAlive), "the end of all");
   });
 });
 
@@ -261,9 +304,9 @@ describe("many programs", () => {
     const before = openDescriptors();
     for (let round = 0; round < 50; round++) await Promise.all(Array.from({ length: 10 }, () => runOnce(custody)));
     await until(() => openDescriptors() <= before, "the descriptors to be closed");
-    expect(zombieChildren()).toEqual([]);
+    await until(() => zombieChildren().length === 0, "no zombie");
     expect(await custody.children()).toHaveLength(1);
-  }, 120_000);
+  }, 300_000);
 });
 
 async function runOnce(custody: Custody): Promise<void> {

@@ -11,13 +11,18 @@ const blind = { read: async () => new Map(), startOf: () => undefined, memoryOf:
 
 describe("where no processes can be seen", () => {
   it("a program that is over does not keep anybody waiting", async () => {
-    const custody = testCustody({ processes: blind });
+    let looks = 0;
+    const read = async () => {
+      looks++;
+      return await blind.read();
+    };
+    const custody = testCustody({ processes: { ...blind, read } });
     const ward = await custody.start(shell("true"));
     await ward.exited;
-    const began = performance.now();
+    looks = 0;
     await ward.end();
-    // Two seconds are what the end of a ward takes when nothing tells that it is over.
-    expect(performance.now() - began).toBeLessThan(1500);
+    // Were there nothing to tell that it is over, it would be looked for again and again for two seconds.
+    expect(looks).toBeLessThan(10);
   });
 
   it("the group of a program is ended, before and after the program itself", async () => {
@@ -27,19 +32,21 @@ describe("where no processes can be seen", () => {
     const children = (await Promise.all([stubborn, leaver].map((ward) => lines(ward, 1)))).flat().map(Number);
     await leaver.exited;
     await Promise.all([stubborn.end(50), leaver.end(50)]);
-    await until(() => ![stubborn.pid, ...children].some(isAlive), "the end of all", 1000);
+    await until(() => ![stubborn.pid, ...children].some(isAlive), "the end of all");
   });
 
   it("the custodian is left to see to the rest", async () => {
     const custody = testCustody({ processes: blind });
-    const ward = await custody.start(shell("setsid sleep 1000 & echo $!; sleep 0.1"));
+    const ward = await custody.start(shell("setsid sh -c 'echo $$; exec sleep 1000' & read line"));
     const [hidden = 0] = (await lines(ward, 1)).map(Number);
+    // It is in a session of its own now.
+    ward.stdin.end("go\n");
     await ward.exited;
     await ward.end(50);
     expect(isAlive(hidden)).toBe(true);
     const [custodian] = await custody.children();
     await custody.close();
-    await until(() => ![hidden, custodian?.pid ?? 0].some(isAlive), "the end of both", 4000);
+    await until(() => ![hidden, custodian?.pid ?? 0].some(isAlive), "the end of both");
   });
 });
 
@@ -71,24 +78,24 @@ describe("a namespace of pids whose /proc is that of another one", () => {
       [...inNamespace, "sh", "-c", '"$@"; exit', "sh"],
       `
         const bystander = require("child_process").spawn("sleep", ["1000"], { detached: true });
-        const custody = createCustody();
+        const complaints = [];
+        const custody = createCustody({ log: { warn: (_, message) => complaints.push(message) } });
         custody.start(${program("sleep 1000 & echo ready")}).then(async (ward) => {
           await ward.exited;
-          const began = performance.now();
           await ward.end(50);
           let left = true;
           try { process.kill(-ward.pid, 0); } catch { left = false; }
           const second = await custody.start(${program("sleep 1000")});
           const { descendants, memoryBytes } = (await custody.children())[0];
           await second.end();
-          console.log(JSON.stringify({ isQuick: performance.now() - began < 1500, left, descendants, memoryBytes, bystander: bystander.signalCode }));
+          console.log(JSON.stringify({ complaints, left, descendants, memoryBytes, bystander: bystander.signalCode }));
           bystander.kill("SIGKILL");
           await custody.close();
         });
       `,
     );
     const [line = ""] = await until(() => (said.length > 0 ? said : undefined), "the report");
-    expect(JSON.parse(line)).toEqual({ isQuick: true, left: false, descendants: 0, bystander: null });
+    expect(JSON.parse(line)).toEqual({ complaints: [], left: false, descendants: 0, bystander: null });
   });
 });
 
@@ -102,7 +109,7 @@ describe("a machine without /proc", () => {
     const pids = line.split(" ").map(Number);
     expect(pids.filter(isAlive)).toEqual(pids);
     process.kill(child.pid ?? 0, "SIGKILL");
-    await until(() => !pids.some(isAlive), "the end of all", 2000);
+    await until(() => !pids.some(isAlive), "the end of all");
   });
 });
 
@@ -117,13 +124,17 @@ describe("too few descriptors", () => {
         `
         const { readdirSync } = require("fs");
         const custody = createCustody();
-        const round = () => Promise.all(Array.from({ length: 40 }, async () => {
-          const ward = await custody.start(${program("sleep 0.2")}).catch((error) => error.code);
-          if (typeof ward === "string") return ward;
-          await ward.exited;
-          await ward.end();
-          return "ran";
-        }));
+        const round = async () => {
+          const started = await Promise.all(Array.from({ length: 40 }, () => custody.start(${program("read line")}).catch((error) => error.code)));
+          return await Promise.all(started.map(async (ward) => {
+            if (typeof ward === "string") return ward;
+            // Not before: so many at the same time are too many.
+            ward.stdin.end();
+            await ward.exited;
+            await ward.end();
+            return "ran";
+          }));
+        };
         const left = () => readdirSync("/proc/self/fd").length;
         (async () => {
           await (await custody.start(${program("true")})).end();
@@ -131,16 +142,16 @@ describe("too few descriptors", () => {
           const before = left();
           const outcomes = new Set();
           for (let count = 0; count < 5; count++) for (const outcome of await round()) outcomes.add(outcome);
-          for (let count = 0; count < 100 && left() > before; count++) await new Promise((resolve) => setTimeout(resolve, 20));
-          console.log(JSON.stringify({ outcomes: [...outcomes].sort(), lost: left() - before }));
+          for (let count = 0; count < 1000 && left() > before; count++) await new Promise((resolve) => setTimeout(resolve, 20));
+          console.log(JSON.stringify({ outcomes: [...outcomes].sort(), lost: Math.max(0, left() - before) }));
           await custody.close();
         })();
       `,
       );
-      const [line = ""] = await until(() => (said.length > 0 ? said : undefined), "the report", 20_000);
+      const [line = ""] = await until(() => (said.length > 0 ? said : undefined), "the report", 60_000);
       expect(JSON.parse(line)).toEqual({ outcomes: ["EMFILE", "ran"], lost: 0 });
     },
-    30_000,
+    90_000,
   );
 });
 

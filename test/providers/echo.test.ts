@@ -45,7 +45,7 @@ describe("echo", () => {
         for (const event of events) if (event.type === "text") expect(event.text).not.toMatch(/\p{Surrogate}/u);
       }),
     );
-  });
+  }, 120_000);
 
   it("lets the process go on between batches, and stops when it is cancelled", async () => {
     const controller = new AbortController();

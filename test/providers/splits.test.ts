@@ -34,7 +34,7 @@ const anthropicParts: fc.Arbitrary<AnthropicPart[]> = fc.array(
 );
 const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
 
-describe("any split of a stream", () => {
+describe("any split of a stream", { timeout: 120_000 }, () => {
   it("gives the same events for openai", () => {
     fc.assert(
       fc.property(openaiParts, cuts, fc.boolean(), (parts, places, done) => {
@@ -69,7 +69,7 @@ describe("any split of a stream", () => {
   });
 });
 
-describe("any bytes at all", () => {
+describe("any bytes at all", { timeout: 120_000 }, () => {
   const dialects: [string, () => Dialect][] = [
     ["openai", () => new OpenAiDialect()],
     ["anthropic", () => new AnthropicDialect()],
@@ -107,7 +107,7 @@ describe("any bytes at all", () => {
   });
 });
 
-describe("any split on the network", () => {
+describe("any split on the network", { timeout: 120_000 }, () => {
   let server: ModelServer;
   let chunks: Buffer[] = [];
   beforeAll(async () => {

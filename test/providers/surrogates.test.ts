@@ -26,5 +26,5 @@ describe("PairKeeper", () => {
         for (const delta of out) expect(delta).not.toMatch(/\p{Surrogate}/u);
       }),
     );
-  });
+  }, 120_000);
 });

@@ -1,6 +1,7 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { createServer as createProxy } from "node:http";
 import { connect, createServer, type Server } from "node:net";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { openai } from "../../src/providers/openai.ts";
 import type { ModelEvent, ProviderSettings } from "../../src/providers/provider.ts";
 import { selfSignedCertificate } from "../support/certificate.ts";
@@ -78,7 +79,7 @@ describe("connections", () => {
       const before = server.connections;
       await ask(openai, settings);
       expect(server.connections).toBe(before);
-    });
+    }, 20_000);
   });
 
   it("that died while they were idle are not used again", async () => {
@@ -129,9 +130,16 @@ describe("statuses", () => {
   });
 
   it("are told although the error body breaks off", async () => {
+    // A reset takes back what the client has not read: it comes when undici tells of the head.
+    const head = new Promise<void>((resolve) => {
+      const tell = () => resolve();
+      subscribe("undici:request:headers", tell);
+      onTestFinished(() => void unsubscribe("undici:request:headers", tell));
+    });
     const { settings } = await serve(async (_request, answer) => {
       await answer.head(503);
       await answer.chunk("busy");
+      await head;
       answer.reset();
     });
     expect(failureIn(await ask(openai, settings))).toMatchObject({ kind: "upstream_failed", status: 503 });
@@ -345,7 +353,7 @@ describe("silence", () => {
 
   it("within the answer is a timeout that keeps the text", async () => {
     const { server, settings } = await serve(start(unfinished));
-    const events = await ask(openai, { ...settings, idleTimeoutMs: 40 });
+    const events = await ask(openai, { ...settings, idleTimeoutMs: 1500 });
     expect(failureIn(events).kind).toBe("timeout");
     expect(textIn(events)).toBe("Hello");
     await server.requests[0]?.closed;
@@ -369,35 +377,39 @@ describe("silence", () => {
     const { settings } = await serve(
       start(unfinished, async (answer) => {
         for (let i = 0; i < 8; i++) {
-          await new Promise((resolve) => setTimeout(resolve, 100));
+          await new Promise((resolve) => setTimeout(resolve, 400));
           await answer.chunk(openaiStream([`${i}`], { finishReason: null, done: false })[1] ?? "");
         }
         await answer.chunk("data: [DONE]\n\n");
         await answer.end();
       }),
     );
-    // 800 ms in all: more than may pass in silence, while each gap is far shorter.
-    expect(textIn(await ask(openai, { ...settings, idleTimeoutMs: 700 }))).toBe("Hello01234567");
+    // More than three seconds in all: longer than it may be silent, while each gap is far shorter.
+    expect(textIn(await ask(openai, { ...settings, idleTimeoutMs: 2500 }))).toBe("Hello01234567");
   });
 
   it("does not run while the consumer takes its time", async () => {
+    let goOn = () => {};
+    const ready = new Promise<void>((resolve) => (goOn = resolve));
     const { settings } = await serve(
       start(unfinished, async (answer) => {
+        await ready;
         await answer.chunk("data: [DONE]\n\n");
         await answer.end();
       }),
     );
     const events: ModelEvent[] = [];
-    for await (const batch of openai.stream(requestOf(), settingsOf({ ...settings, idleTimeoutMs: 150 }), new AbortController().signal)) {
-      if (events.length === 0) await new Promise((resolve) => setTimeout(resolve, 400));
+    for await (const batch of openai.stream(requestOf(), settingsOf({ ...settings, idleTimeoutMs: 1500 }), new AbortController().signal)) {
+      if (events.length === 0) await new Promise((resolve) => setTimeout(resolve, 2000));
       events.push(...batch);
+      goOn();
     }
     expect(events.at(-1)).toEqual({ type: "finish", reason: "stop" });
   });
 
   it("after the finish reason ends the answer well", async () => {
     const { settings } = await serve(start(openaiStream(["Hello"], { done: false })));
-    expect((await ask(openai, { ...settings, idleTimeoutMs: 40 })).at(-1)).toEqual({ type: "finish", reason: "stop" });
+    expect((await ask(openai, { ...settings, idleTimeoutMs: 1500 })).at(-1)).toEqual({ type: "finish", reason: "stop" });
   });
 });
 

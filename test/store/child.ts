@@ -14,7 +14,8 @@ function say(word: string): void {
   writeSync(1, `${word}\n`);
 }
 
-const open = (): Promise<Store> => openSqliteStore({ path, keepTraces: 100_000, now: () => Date.now() });
+// However slow the disk is, and however many others there are at the file: they take turns.
+const open = (): Promise<Store> => openSqliteStore({ path, keepTraces: 100_000, now: () => Date.now(), busyDeadlineMs: 60_000 });
 
 /** Sessions and turns one after the other, without end; each line is something that was acknowledged. */
 async function writeForever(store: Store, name: string): Promise<never> {

@@ -12,7 +12,7 @@ import { ending, START_MS, session, trace, traceRecord, turn, wholeTurn } from "
 
 /** What every store does, whatever it keeps its records in. */
 export function describeStore(name: string, open: (options: Omit<StoreOptions, "path">) => Promise<Store>): void {
-  describe(`a store in ${name}`, { timeout: 30_000 }, () => {
+  describe(`a store in ${name}`, { timeout: 120_000 }, () => {
     let store: Store;
     let clock = START_MS;
     const options = { keepTraces: 1000, now: () => (clock += 1000) };

@@ -29,7 +29,7 @@ function raw<T>(path: string, use: (connection: Connection) => T): T {
 }
 
 describe("kill -9", () => {
-  it("loses nothing that was acknowledged, whenever it comes", { timeout: 120_000 }, async () => {
+  it("loses nothing that was acknowledged, whenever it comes", { timeout: 300_000 }, async () => {
     const path = newPath();
     const rounds = 16;
     let turns = 0;
@@ -66,7 +66,7 @@ describe("kill -9", () => {
   });
 });
 
-describe("a turn whose process died", { timeout: 30_000 }, () => {
+describe("a turn whose process died", { timeout: 60_000 }, () => {
   let path = "";
   let child: Child;
   async function leave(): Promise<void> {

@@ -32,7 +32,7 @@ function raw<T>(path: string, use: (connection: Connection) => T): T {
 const unknownCall = { success: false, kind: "outcome_unknown", outcomeUnknown: true, error: expect.stringContaining("check before repeating it") };
 
 describe("kill -9 in the middle of turns that act", () => {
-  it("leaves every call that has begun with exactly one result: its own, or that nobody knows", { timeout: 120_000 }, async () => {
+  it("leaves every call that has begun with exactly one result: its own, or that nobody knows", { timeout: 300_000 }, async () => {
     const path = newPath();
     let unknown = 0;
     let spent = 0;
@@ -106,7 +106,7 @@ describe("kill -9 in the middle of turns that act", () => {
   }
 });
 
-describe("a process that lives, and then dies", { timeout: 30_000 }, () => {
+describe("a process that lives, and then dies", { timeout: 60_000 }, () => {
   it.each(["turns", "calls"])("is told by what others find of its %s", async (what) => {
     const path = newPath();
     const child = startChild(bundle, ["keys", path, "a"]);

@@ -25,7 +25,7 @@ function rows(path: string, table: string): number {
   }
 }
 
-describe("idempotency keys", { timeout: 60_000 }, () => {
+describe("idempotency keys", { timeout: 120_000 }, () => {
   let bundle = "";
   beforeAll(async () => {
     bundle = await bundleChild(folder);

@@ -16,7 +16,7 @@ const newPath = (): string => join(folder, `${files++}.db`);
 const open = (path: string): Promise<Store> => openSqliteStore({ path, keepTraces: 1000, now: () => START_MS });
 const rawOpen = (path: string): Database => loadDriver().open(path, { readOnly: false });
 
-describe("migrations", { timeout: 30_000 }, () => {
+describe("migrations", { timeout: 120_000 }, () => {
   it("lead an older file to the newest version, once, and take themselves back when they fail", async () => {
     const path = newPath();
     const store = await open(path);
@@ -37,7 +37,7 @@ describe("migrations", { timeout: 30_000 }, () => {
   });
 });
 
-describe("a file of version 1", { timeout: 30_000 }, () => {
+describe("a file of version 1", { timeout: 120_000 }, () => {
   const insertTurn = (database: Database, key: number, turnId: string, status: string, sessionKey: number | null, given = 1): void => {
     const statement = "INSERT INTO turns (turn_key, turn_id, session_key, status, owner, trace_id, given) VALUES (?, ?, ?, ?, ?, ?, ?)";
     database.prepare(statement).run(key, turnId, sessionKey, status, status === "running" ? "dead" : "", `tr_${turnId}`, given);
@@ -146,7 +146,7 @@ describe("a file of version 1", { timeout: 30_000 }, () => {
   });
 });
 
-describe("a file of version 2", { timeout: 30_000 }, () => {
+describe("a file of version 2", { timeout: 120_000 }, () => {
   const insertSession = (database: Database, sessionId: string): void => {
     database
       .prepare(

@@ -59,7 +59,7 @@ function fingerprint(path: string): Record<string, string> {
 
 describeStore("SQLite", (options) => openSqliteStore({ path: newPath(), ...options }));
 
-describe("a file of sessions", { timeout: 30_000 }, () => {
+describe("a file of sessions", { timeout: 120_000 }, () => {
   it("holds after it was closed what it held before", async () => {
     const path = newPath();
     const first = await open(path);
@@ -249,7 +249,7 @@ describe("a file of sessions", { timeout: 30_000 }, () => {
   });
 });
 
-describe("a file that is not for us", { timeout: 30_000 }, () => {
+describe("a file that is not for us", { timeout: 120_000 }, () => {
   async function refusal(path: string): Promise<unknown> {
     const before = fingerprint(path);
     const error: unknown = await open(path).then(
@@ -383,7 +383,7 @@ describe("a file that is not for us", { timeout: 30_000 }, () => {
   });
 });
 
-describe("the driver", { timeout: 30_000 }, () => {
+describe("the driver", { timeout: 120_000 }, () => {
   it.skipIf(process.versions["sqlite"] !== undefined)("that is missing is an error that says what to install", async () => {
     const child = startChild(await bundleChild(folder), ["openOnly", newPath(), "s1"], "unset NODE_PATH");
     const told = await child.said("failed");
@@ -393,7 +393,7 @@ describe("the driver", { timeout: 30_000 }, () => {
   });
 });
 
-describe("a disk", { timeout: 30_000 }, () => {
+describe("a disk", { timeout: 120_000 }, () => {
   let bundle = "";
   beforeAll(async () => {
     bundle = await bundleChild(folder);

@@ -104,7 +104,7 @@ describe("builtinTools", () => {
   });
 });
 
-describe("confinement", () => {
+describe("confinement", { timeout: 120_000 }, () => {
   it("says so when no folder is configured, or none can be opened", async () => {
     for (const name of ["read_file", "list_directory"]) {
       expect(await refusal(run(name, { path: "a.txt" }, []))).toContain("No folders are configured");
@@ -244,7 +244,7 @@ describe("confinement", () => {
   });
 });
 
-describe("read_file", () => {
+describe("read_file", { timeout: 120_000 }, () => {
   const put = (name: string, content: string | Uint8Array) => writeFileSync(path.join(root, name), content);
 
   it("reads text, empty and with a byte order mark, as it is", async () => {
@@ -321,7 +321,7 @@ describe("read_file", () => {
   });
 });
 
-describe("list_directory", () => {
+describe("list_directory", { timeout: 120_000 }, () => {
   it("gives name, type and size, sorted, links as links", async () => {
     const folder = path.join(second, "mixed");
     mkdirSync(path.join(folder, "Z"), { recursive: true });

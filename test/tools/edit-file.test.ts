@@ -160,7 +160,7 @@ describe("edit_file", () => {
   });
 });
 
-describe("occurrences", () => {
+describe("occurrences", { timeout: 120_000 }, () => {
   it("finds what a plain search finds", () => {
     const letters = fc.string({ unit: fc.constantFrom("a", "b"), maxLength: 40 });
     fc.assert(

@@ -303,7 +303,7 @@ describe("fetch_url", () => {
     expect(await said(packed(gzipSync("hello".repeat(1000)).subarray(0, 20), "gzip"))).toBe("The body could not be decompressed");
     expect(await said(packed(Buffer.from("x"), "zstd"))).toContain("not understood");
     expect(await said(packed(Buffer.from("x"), "gzip, gzip, gzip"))).toContain("too many times");
-  });
+  }, 120_000);
 
   it("refuses what is not text, with its type and size", async () => {
     const png = await answer(Buffer.from([0x89, 0x50]), { "content-type": "image/png", "content-length": "2" }, 403);
@@ -423,7 +423,7 @@ describe("readable text", () => {
     for (const piece of ["<", "<a ", '<a "', "<a href='", "</", "<!--", "<script>", "&", "<ul><li>", "<svg>", "<pre>", "<a href=x>", "<a b=", "   "]) {
       expect(await text(piece.repeat(Math.floor((2 * MIB) / piece.length)))).toBeTypeOf("string");
     }
-  });
+  }, 240_000);
 
   it("lets others work meanwhile, and ends when it is cancelled", async () => {
     const stop = new AbortController();

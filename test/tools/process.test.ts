@@ -23,7 +23,7 @@ function config(command: string[], change: Partial<ProcessTool> = {}): ProcessTo
 }
 
 function context(change: Partial<ToolCallContext> = {}): ToolCallContext {
-  return { signal: new AbortController().signal, callId: "call_1", timeoutMs: 60_000, ...change };
+  return { signal: new AbortController().signal, callId: "call_1", timeoutMs: 240_000, ...change };
 }
 
 describe("a program as a tool", () => {
@@ -95,7 +95,7 @@ describe("a program as a tool", () => {
     expect(result.text).toHaveLength(MOST_BYTES);
     expect(result.cutBytes).toBe(1_000_000_000 - MOST_BYTES);
     expect(most - before).toBeLessThan(200 * 1024 * 1024);
-  }, 60_000);
+  }, 240_000);
 
   it("leaves nothing running when it has exited, and does not wait for what holds its stdout", async () => {
     const { text } = (await shell("sleep 1000 & echo $!").run({}, context())) as { text: string };
@@ -182,9 +182,9 @@ describe("five hundred calls in a row", () => {
     const before = openDescriptors();
     for (let call = 0; call < 500; call++) expect(await tool.run({ call }, context())).toEqual({ call });
     await until(() => openDescriptors() <= before, "the descriptors to be closed");
-    expect(zombieChildren()).toEqual([]);
+    await until(() => zombieChildren().length === 0, "no zombie");
     expect(await custody.children()).toHaveLength(1);
-  }, 120_000);
+  }, 600_000);
 });
 
 async function failureOf(promise: Promise<unknown>): Promise<Error> {

@@ -29,7 +29,7 @@ function put(files: Record<string, string | Uint8Array>): void {
 const search = (args: Record<string, unknown>, roots: readonly string[] = [root]) => call<SearchResult>(searchFiles(roots), args);
 const places = ({ matches }: SearchResult) => matches.map(({ path: file, line, column }) => `${file}:${line}:${column}`);
 
-describe("search_files", () => {
+describe("search_files", { timeout: 120_000 }, () => {
   it("only reads", () => {
     expect(searchFiles([]).mode).toBe("read");
   });
@@ -179,12 +179,12 @@ describe("search_files", () => {
   });
 });
 
-describe("the matchers", () => {
+describe("the matchers", { timeout: 120_000 }, () => {
   it("give up on a regular expression that takes too long, or too much memory", async () => {
     const long = regexMatcher("^(a+)+$", true, never, 200);
     const failure = await refusal(long.hits(`${"a".repeat(60)}b`, 1, "f"));
     expect([failure.kind, failure.message]).toEqual(["timeout", 'The regular expression takes too long on "f"; make it simpler']);
-    const large = regexMatcher("(?:a|b|ab)*c", true, never);
+    const large = regexMatcher("(?:a|b|ab)*c", true, never, 60_000);
     expect((await refusal(large.hits("a".repeat(8 * MIB), 1, "f"))).message).toBe('The regular expression takes too much memory on "f"; make it simpler');
   });
 
@@ -193,7 +193,7 @@ describe("the matchers", () => {
     const wanted = fc.string({ unit: fc.constantFrom("a", "b", "."), minLength: 1, maxLength: 3 });
     await fc.assert(
       fc.asyncProperty(wanted, fc.array(texts, { minLength: 1, maxLength: 20 }), async (pattern, samples) => {
-        const byRegex = regexMatcher(pattern.replaceAll(".", "\\."), true, never);
+        const byRegex = regexMatcher(pattern.replaceAll(".", "\\."), true, never, 60_000);
         try {
           for (const text of samples) expect(await plainMatcher(pattern).hits(text, 5, "")).toEqual(await byRegex.hits(text, 5, ""));
         } finally {
@@ -205,7 +205,7 @@ describe("the matchers", () => {
   });
 });
 
-describe("globs", () => {
+describe("globs", { timeout: 120_000 }, () => {
   const table: [glob: string, fits: string[], not: string[]][] = [
     ["*.ts", ["a.ts", "x/y/a.ts", ".ts"], ["a.tsx", "a.ts/b"]],
     ["/*.ts", ["a.ts"], ["x/a.ts"]],

@@ -26,7 +26,7 @@ const pieces = fc.constantFrom(
   "é",
 );
 
-describe("any text at all", () => {
+describe("any text at all", { timeout: 240_000 }, () => {
   it("is rated, never thrown at", () => {
     const texts = fc.oneof(
       fc.string({ unit: "binary" }),
@@ -54,7 +54,7 @@ describe("any text at all", () => {
   });
 });
 
-describe("a text of 1 MiB", () => {
+describe("a text of 1 MiB", { timeout: 240_000 }, () => {
   it.each(
     [
       ..."( \" ' ` \\ $( $(( (( ${ ${x:- {a, {a,b} {1..9} [[ $' <( <<A a| ls; $X X=$X$X; f(){ a=( ! ~ * ".split(" "),

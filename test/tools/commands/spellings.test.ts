@@ -99,7 +99,7 @@ const spelled = fc
         .join(blank),
   );
 
-describe("a dangerous command", () => {
+describe("a dangerous command", { timeout: 120_000 }, () => {
   it("stays one however its words are written", () => {
     fc.assert(
       fc.property(spelled, (command) => void expect(mode(command), command).toBe("destructive")),

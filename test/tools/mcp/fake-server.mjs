@@ -3,7 +3,7 @@
  *
  *     node fake-server.mjs '{"record": "<file that each start is written to>", …}'
  *
- * `exitAtStart`: code; `silent`: answers nothing; `silentStarts`: the same of the first starts; `deaf`: reads nothing; `slowMs`: before each answer;
+ * `exitAtStart`: code, or "count" for the number of the start; `failedStarts`: so many first starts exit with code 1; `silent`: answers nothing; `deaf`: reads nothing; `slowMs`: before each answer;
  * `tools`: its list instead of the usual one; `pages`: pages of one tool each, -1 for no end;
  * `greeting`: printed first; `exitAfterList`: ends when it has listed its tools.
  */
@@ -13,9 +13,10 @@ import { setTimeout as delay } from "node:timers/promises";
 
 const options = JSON.parse(process.argv[2] ?? "{}");
 if (options.record) appendFileSync(options.record, `${process.pid}\n`);
-if (options.silentStarts) options.silent = readFileSync(options.record, "utf8").trim().split("\n").length <= options.silentStarts;
+const starts = options.record ? readFileSync(options.record, "utf8").trim().split("\n").length : 0;
+if (starts > 0 && starts <= options.failedStarts) process.exit(1);
 if (options.stderr) process.stderr.write(`${options.stderr}\n`);
-if (options.exitAtStart !== undefined) process.exit(options.exitAtStart);
+if (options.exitAtStart !== undefined) process.exit(options.exitAtStart === "count" ? starts : options.exitAtStart);
 if (options.greeting) process.stdout.write(options.greeting);
 
 const schema = { type: "object" };

@@ -3,8 +3,11 @@ import { bench, fake, startRecord, until } from "./support.ts";
 
 describe("a call", () => {
   it("ends at its deadline, however much progress is reported, and the server is told", async () => {
-    const { failure, call } = bench({ a: fake() }, { timeoutMs: 300 });
-    expect(await failure("mcp__a__progress")).toMatchObject({ kind: "timeout", message: 'MCP server "a" did not answer within 300 ms' });
+    const { failure, call } = bench({ a: fake() });
+    expect(await failure("mcp__a__progress", {}, { timeoutMs: 300 })).toMatchObject({
+      kind: "timeout",
+      message: 'MCP server "a" did not answer within 300 ms',
+    });
     const told = JSON.parse((await call("mcp__a__cancelled")).text ?? "") as unknown[];
     expect(told).toEqual([expect.objectContaining({ requestId: expect.any(Number) })]);
   });
@@ -12,8 +15,9 @@ describe("a call", () => {
   it.each([
     ["of the server, where it is shorter", { timeoutMs: 200 }, 5000, "200"],
     ["of the call, where that is shorter", { timeoutMs: 5000 }, 250, "250"],
+    ["of all servers, where the server has none", {}, 5000, "300"],
   ])("keeps the deadline %s", async (_, more, timeoutMs, expected) => {
-    const { failure } = bench({ a: fake({}, more) });
+    const { failure } = bench({ a: fake({}, more) }, { timeoutMs: 300 });
     expect((await failure("mcp__a__hang", {}, { timeoutMs })).message).toContain(`within ${expected} ms`);
   });
 
@@ -54,10 +58,10 @@ describe("a call", () => {
 describe("a server that does not read", () => {
   it("fails the call at its deadline, holds no more than 16 MiB of ours, and is replaced", async () => {
     const { record, pids } = startRecord();
-    const { call, failure } = bench({ a: fake({ record }) }, { timeoutMs: 400 });
+    const { call, failure } = bench({ a: fake({ record }) });
     await call("mcp__a__stopReading");
     const text = "x".repeat(6 * 1024 * 1024);
-    const failures = await Promise.all(Array.from({ length: 40 }, () => failure("mcp__a__echo", { text })));
+    const failures = await Promise.all(Array.from({ length: 40 }, () => failure("mcp__a__echo", { text }, { timeoutMs: 400 })));
     const kinds = failures.map(({ kind, message }) => `${kind}: ${message}`);
     expect(new Set(kinds)).toEqual(
       new Set(['timeout: MCP server "a" did not answer within 400 ms', 'unavailable: MCP server "a": it does not read what it is sent']),
@@ -66,13 +70,13 @@ describe("a server that does not read", () => {
     expect(kinds.filter((kind) => kind.startsWith("timeout"))).toHaveLength(2);
     await until(async () => (await call("mcp__a__echo", { n: 1 }).catch(() => undefined))?.text === '{"n":1}', "a server that reads");
     expect(pids()).toHaveLength(2);
-  });
+  }, 240_000);
 
   it("and floods us with requests is given up", async () => {
     const { failure, log } = bench({ a: fake() }, { timeoutMs: 500 });
     expect(await failure("mcp__a__floodPing")).toMatchObject({ kind: "timeout" });
     await until(() => log.some(({ msg }) => msg === "MCP server cannot be used"), "it to be given up");
-  });
+  }, 60_000);
 
   it("or answers nothing from the start does not delay others", async () => {
     const { call } = bench({ a: fake({ deaf: true }), b: fake() });

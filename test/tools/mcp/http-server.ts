@@ -42,8 +42,9 @@ export async function startHttpServer(options: HttpServerOptions = {}): Promise<
 
   const http = createServer(async (request, response) => {
     const session = String(request.headers["mcp-session-id"] ?? "");
-    server.seen.push({ method: request.method ?? "", headers: request.headers });
     const body = await read(request);
+    // Now, so that whoever sees a stream here can be sure that a notification goes to it.
+    server.seen.push({ method: request.method ?? "", headers: request.headers });
     if (options.status !== undefined) return answer(response, options.status, "no");
     if (request.method === "DELETE") return answer(response, server.sessions.delete(session) ? 200 : 404, "");
     if (request.method === "GET") {

@@ -12,7 +12,7 @@ function filesystem() {
   return { folder, server: { command: process.execPath, args: [published("@modelcontextprotocol/server-filesystem"), folder] } };
 }
 
-describe("@modelcontextprotocol/server-everything", () => {
+describe("@modelcontextprotocol/server-everything", { timeout: 60_000 }, () => {
   it("offers its tools under names that model servers accept, with description and parameters", async () => {
     const { sources } = bench({ everything });
     const tools = await sources.tools();
@@ -42,14 +42,14 @@ describe("@modelcontextprotocol/server-everything", () => {
   });
 
   it("lets a call that takes longer than its deadline go, and answers the next", async () => {
-    const { failure, call, names } = bench({ everything }, { timeoutMs: 400 });
+    const { failure, call, names } = bench({ everything });
     const slow = (await names()).find((name) => name.includes("long-running")) as string;
-    expect(await failure(slow, { duration: 20, steps: 100 })).toMatchObject({ kind: "timeout" });
+    expect(await failure(slow, { duration: 20, steps: 100 }, { timeoutMs: 400 })).toMatchObject({ kind: "timeout" });
     expect(await call("mcp__everything__echo", { message: "still here" })).toEqual({ text: "Echo: still here" });
   });
 });
 
-describe("@modelcontextprotocol/server-filesystem", () => {
+describe("@modelcontextprotocol/server-filesystem", { timeout: 60_000 }, () => {
   it("reads and writes files through its tools, and says which of them only read", async () => {
     const { folder, server } = filesystem();
     writeFileSync(join(folder, "a.txt"), "from the test");

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startHttpServer } from "./http-server.ts";
@@ -17,8 +17,9 @@ describe("a server over streamable HTTP", () => {
     expect(await call("mcp__h__echo", { n: 1 })).toEqual({ text: '{"n":1}' });
     expect(await call("mcp__h__stream", { n: 2 })).toEqual({ text: '{"n":2}' });
     expect(server.sessions.size).toBe(1);
+    await until(() => server.seen.some(({ method }) => method === "GET"), "the stream");
     await sources.close();
-    expect(server.sessions.size).toBe(0);
+    await until(() => server.sessions.size === 0, "the end of the session");
     expect(new Set(server.seen.map(({ method }) => method))).toEqual(new Set(["POST", "GET", "DELETE"]));
     for (const { headers } of server.seen) expect(headers).toMatchObject({ authorization: `Bearer ${token}`, "x-team": "red" });
   });
@@ -52,8 +53,8 @@ describe("a server over streamable HTTP", () => {
 
   it("that does not answer is left at the deadline", async () => {
     const server = await startHttpServer();
-    const { failure, call } = bench({ h: { url: server.url, timeoutMs: 300 } });
-    expect(await failure("mcp__h__hang")).toMatchObject({ kind: "timeout" });
+    const { failure, call } = bench({ h: { url: server.url } });
+    expect(await failure("mcp__h__hang", {}, { timeoutMs: 300 })).toMatchObject({ kind: "timeout" });
     expect(await call("mcp__h__echo")).toEqual({ text: "{}" });
   });
 
@@ -64,11 +65,11 @@ describe("a server over streamable HTTP", () => {
   });
 
   it("that is gone fails calls, and is found again when it is back", async () => {
-    const server = await startHttpServer();
+    const server = await startHttpServer({ port: await freePort() });
     const made = bench({ h: { url: server.url } });
     await made.call("mcp__h__echo");
     const tool = await made.sources.find("mcp__h__echo");
-    const run = () => tool?.run({}, { signal: new AbortController().signal, callId: "c", timeoutMs: 5000 });
+    const run = () => tool?.run({}, { signal: new AbortController().signal, callId: "c", timeoutMs: 20_000 });
     await server.stop();
     await expect(run()).rejects.toMatchObject({ kind: "unavailable", message: /^MCP server "h": it cannot be reached \(\w+\)$/ });
     expect(await made.names()).toEqual([]);
@@ -98,37 +99,46 @@ describe("@modelcontextprotocol/server-everything over HTTP", () => {
   it.each([
     ["http", "streamableHttp", "/mcp"],
     ["sse", "sse", "/sse"],
-  ] as const)("serves %s", async (type, mode, path) => {
-    const port = await freePort();
-    const child = spawn(process.execPath, [published("@modelcontextprotocol/server-everything"), mode], {
-      env: { ...process.env, PORT: String(port) },
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    onTestFinished(async () => {
-      const exited = once(child, "exit");
-      if (child.kill("SIGKILL")) await exited;
-    });
-    for await (const line of createInterface({ input: child.stderr })) if (line.includes(`port ${port}`)) break;
-    child.stderr.resume();
+  ] as const)(
+    "serves %s",
+    async (type, mode, path) => {
+      const port = await freePort();
+      const child = spawn(process.execPath, [published("@modelcontextprotocol/server-everything"), mode], {
+        env: { ...process.env, PORT: String(port) },
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      onTestFinished(async () => {
+        const exited = once(child, "exit");
+        if (child.kill("SIGKILL")) await exited;
+      });
+      for await (const line of createInterface({ input: child.stderr })) if (line.includes(`port ${port}`)) break;
+      child.stderr.resume();
 
-    const made = bench({ e: { type, url: `http://127.0.0.1:${port}${path}` } });
-    expect(await made.names()).toContain("mcp__e__echo");
-    expect(await made.call("mcp__e__echo", { message: "hi" })).toEqual({ text: "Echo: hi" });
-    const waiting = made.failure("mcp__e__trigger-long-running-operation", { duration: 30, steps: 3 });
-    await made.call("mcp__e__echo", { message: "again" });
-    child.kill("SIGKILL");
-    expect(await waiting).toMatchObject({ kind: "unavailable" });
-    await made.call("mcp__e__echo", { message: "too late" }).catch(() => undefined);
-    expect(await made.names()).toEqual([]);
-  });
+      const made = bench({ e: { type, url: `http://127.0.0.1:${port}${path}` } });
+      expect(await made.names()).toContain("mcp__e__echo");
+      expect(await made.call("mcp__e__echo", { message: "hi" })).toEqual({ text: "Echo: hi" });
+      const waiting = made.failure("mcp__e__trigger-long-running-operation", { duration: 30, steps: 3 });
+      await made.call("mcp__e__echo", { message: "again" });
+      child.kill("SIGKILL");
+      expect(await waiting).toMatchObject({ kind: "unavailable" });
+      await made.call("mcp__e__echo", { message: "too late" }).catch(() => undefined);
+      expect(await made.names()).toEqual([]);
+    },
+    120_000,
+  );
 });
 
-/** A port that was free a moment ago: this server cannot be asked for the one that it got. */
+/** A port that was free a moment ago, and not one of those that a system gives away by itself: it stays free for the next moment too. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }

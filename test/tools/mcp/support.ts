@@ -12,6 +12,9 @@ import { createMcpSources } from "../../../src/tools/mcp.ts";
 import type { McpResult } from "../../../src/tools/mcp/result.ts";
 import { ToolFailure, type ToolSource } from "../../../src/tools/tool.ts";
 import { root } from "../../support/root.ts";
+import { until } from "../../support/until.ts";
+
+export { until };
 
 type Servers = NonNullable<z.input<typeof Config>["mcpServers"]>;
 type Server = Servers[string];
@@ -106,17 +109,6 @@ export function published(name: string): string {
   const folder = join(root, "node_modules", name);
   const { bin } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { bin: Record<string, string> };
   return join(folder, Object.values(bin)[0] as string);
-}
-
-/** Looks again and again until `find` finds something; only a test that fails waits for long. */
-export async function until<T>(find: () => T | Promise<T>, what: string): Promise<NonNullable<T>> {
-  const deadline = performance.now() + 15_000;
-  for (;;) {
-    const found = await find();
-    if (found !== undefined && found !== null && found !== false) return found;
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 export function isAlive(pid: number): boolean {
