@@ -27,6 +27,16 @@ const lookup = (run: HostTool["run"], more: Partial<HostTool> = {}): HostTool =>
 });
 const go = { ...user("go"), useTools: ["lookup"] };
 
+/** What a tool runs that never settles, and the signal that it was given. */
+function hanging() {
+  const given = deferred<AbortSignal>();
+  const never = (_args: unknown, call: HostToolCall) => {
+    given.resolve(call.signal);
+    return new Promise(() => {});
+  };
+  return { never, given };
+}
+
 describe("a turn with a tool of the host", () => {
   it("runs it, and gives call, result and answer in order", async () => {
     const sidecar = await scriptedHost([callOf("lookup", { word: "sidecar" }), answered]);
@@ -82,11 +92,7 @@ describe("a turn with a tool of the host", () => {
 
   it("goes on when the tool never settles: its signal is aborted", async () => {
     const sidecar = await scriptedHost([callOf("lookup"), answered]);
-    const given = deferred<AbortSignal>();
-    const never = (_args: unknown, call: HostToolCall) => {
-      given.resolve(call.signal);
-      return new Promise(() => {});
-    };
+    const { never, given } = hanging();
     await sidecar.tools.register(lookup(never, { timeoutMs: 2_000 }));
     const { toolCalls } = await sidecar.complete(go);
     expect(toolCalls).toMatchObject([{ result: { success: false, kind: "timeout" } }]);
@@ -95,11 +101,7 @@ describe("a turn with a tool of the host", () => {
 
   it.each(["stream", "complete"] as const)("that is cancelled by the host (%s) cancels the tool", async (how) => {
     const sidecar = await scriptedHost([callOf("lookup"), answered]);
-    const given = deferred<AbortSignal>();
-    const never = (_args: unknown, call: HostToolCall) => {
-      given.resolve(call.signal);
-      return new Promise(() => {});
-    };
+    const { never, given } = hanging();
     await sidecar.tools.register(lookup(never));
     const controller = new AbortController();
     const options = { signal: controller.signal };
@@ -292,11 +294,7 @@ describe("what goes on in the sidecar", () => {
 describe("a host that goes away", () => {
   it("stops its tools with its sidecar", async () => {
     const sidecar = await scriptedHost([callOf("lookup"), answered]);
-    const given = deferred<AbortSignal>();
-    const never = (_args: unknown, call: HostToolCall) => {
-      given.resolve(call.signal);
-      return new Promise(() => {});
-    };
+    const { never, given } = hanging();
     await sidecar.tools.register(lookup(never));
     const stream = sidecar.stream(go);
     const aborted = await given.promise;

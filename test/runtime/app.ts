@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { PassThrough } from "node:stream";
 import { onTestFinished } from "vitest";
 import { createApp } from "../../src/app.ts";
@@ -10,9 +11,17 @@ import { Health } from "../../src/methods/health.ts";
 import { loadConfig } from "../../src/runtime/config.ts";
 import type { Door } from "../../src/runtime/door.ts";
 
-/** An app without a process of its own, with a store in memory, and callers to ask it as. Ended with the test. */
-export async function startApp({ config = {}, env = {} }: { config?: Record<string, unknown>; env?: NodeJS.ProcessEnv } = {}) {
-  const settings = await loadConfig({ flags: { storagePath: ":memory:" }, env, cwd: "/" });
+export interface AppOptions {
+  config?: Record<string, unknown>;
+  env?: NodeJS.ProcessEnv;
+  /** Of the configuration, beside its store; without one the store is in memory. */
+  file?: string;
+}
+
+/** An app without a process of its own, and callers to ask it as. Ended with the test. */
+export async function startApp({ config = {}, env = {}, file }: AppOptions = {}) {
+  const flags = file === undefined ? { storagePath: ":memory:" } : { config: file };
+  const settings = await loadConfig({ flags, env, cwd: file === undefined ? "/" : dirname(file) });
   settings.set(config);
   const logged: string[] = [];
   const log = createLog({ level: "DEBUG", write: (line) => logged.push(line) });

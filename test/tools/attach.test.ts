@@ -1,14 +1,14 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
-import { createServer, type RequestListener } from "node:http";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { createServer } from "node:net";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { AttachmentRefusal } from "../../src/tools/attachment.ts";
 import { attachmentReader } from "../../src/tools/builtin/attach/reader.ts";
 import { type Reach, reachOf } from "../../src/tools/builtin/fetch/reach.ts";
+import { serve } from "../support/serve.ts";
 import { freshFolder } from "./builtin-support.ts";
 
 const MIB = 1024 * 1024;
@@ -30,18 +30,6 @@ async function refusal(attempt: Promise<unknown>): Promise<Pick<AttachmentRefusa
   expect(error).toBeInstanceOf(AttachmentRefusal);
   const { reason, message } = error as AttachmentRefusal;
   return { reason, message };
-}
-
-/** The origin of a server on this machine. */
-async function serve(handler: RequestListener): Promise<string> {
-  const server = createServer(handler);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 const answer = (body: string | Uint8Array, type?: string, status = 200) =>
@@ -96,7 +84,7 @@ describe("a path", () => {
     execFileSync("mkfifo", [path.join(root, "pipe")]);
     symlinkSync("pipe", path.join(root, "to-pipe"));
     // Opening a socket would fail with an error of its own.
-    const socket = createTcpServer().listen(path.join(root, "socket"));
+    const socket = createServer().listen(path.join(root, "socket"));
     onTestFinished(() => new Promise((resolve) => socket.close(() => resolve())));
     await once(socket, "listening");
     for (const name of ["folder", "pipe", "to-pipe", "socket"]) {

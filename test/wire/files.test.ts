@@ -1,10 +1,9 @@
 import { once } from "node:events";
 import { mkdirSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
-import { createServer, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { at, messagesOf, startModel } from "../support/agent.ts";
+import { serve } from "../support/serve.ts";
 import { startSidecar, temporaryFolder, type TestSidecar } from "../support/sidecar.ts";
 
 const PNG = Buffer.from("89504e470d0a1a0a0000000d49484452", "hex");
@@ -21,18 +20,6 @@ async function start({ roots = "[./workspace]", allowPrivate = false } = {}): Pr
   writeFileSync(join(folder, "secret.txt"), "canary");
   writeFileSync(join(folder, "config.yaml"), `storagePath: ./sidecar.db\ntools: { roots: ${roots}, fetch: { allowPrivate: ${allowPrivate} } }\n`);
   return { sidecar: await startSidecar({ args: ["--config", join(folder, "config.yaml")] }), folder, workspace };
-}
-
-/** The origin of a server on this machine. */
-async function serve(handler: RequestListener): Promise<string> {
-  const server = createServer(handler);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 const echo = (files: unknown, more: object = {}) => ({ provider: "echo", messages: [{ role: "user", content: "Read this: " }], files, ...more });

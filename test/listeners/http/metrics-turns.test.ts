@@ -1,51 +1,21 @@
-import { dirname } from "node:path";
-import { PassThrough } from "node:stream";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createApp } from "../../../src/app.ts";
-import { HOST } from "../../../src/contract/caller.ts";
 import { defaults } from "../../../src/contract/defaults.ts";
 import { createMetrics } from "../../../src/listeners/http/metrics/metrics.ts";
-import { StdioListener } from "../../../src/listeners/stdio.ts";
-import { createLog } from "../../../src/log.ts";
-import { Health } from "../../../src/methods/health.ts";
-import { loadConfig } from "../../../src/runtime/config.ts";
-import type { Door } from "../../../src/runtime/door.ts";
+import { startApp } from "../../runtime/app.ts";
 import { hangingTurn, scriptedConfig } from "../../support/script.ts";
 import { Exposition } from "./exposition.ts";
 
-const never = new AbortController().signal;
 const scripted = { provider: "scripted", model: "a-model" };
-const go = [{ role: "user", content: "Go" }];
+const go = [{ role: "user" as const, content: "Go" }];
 
 /** An app with the `scripted` provider and metrics connected to it, without any listener. */
 async function start(turns: readonly unknown[], more = "") {
   const [, file = ""] = scriptedConfig(turns, more).args;
-  const config = await loadConfig({ flags: { config: file }, env: {}, cwd: dirname(file) });
-  const log = createLog({ level: "ERROR", write: () => undefined });
-  const listener = new StdioListener({
-    input: new PassThrough(),
-    output: new PassThrough().resume(),
-    limits: defaults.limits,
-    answer: () => undefined,
-    onFault: () => undefined,
-    onEnd: () => undefined,
-    onClosed: () => undefined,
-  });
-  const health = new Health("0.0.0", 0);
-  const control = { drain: async () => undefined, finish: () => undefined, exitNow: () => undefined };
-  const app = await createApp({ config, env: {}, listener, health, control, log });
+  const { app, host } = await startApp({ file });
   const metrics = createMetrics({ sources: { levels: () => app.levels } });
   app.meter.connect(metrics.meter);
-  onTestFinished(async () => {
-    await app.runs.stopAll();
-    await app.store()?.close();
-    metrics.close();
-  });
-  const door: Door = { caller: HOST, openSink: (id) => listener.openSink(id), release: (id) => listener.release(id), tellsStatus: () => false };
-  return {
-    ask: async (method: string, params: Record<string, unknown>) => app.answer({ method, params, signal: never, afterReply: (run) => run() }, door),
-    read: async () => new Exposition((await metrics.text()).body),
-  };
+  onTestFinished(() => metrics.close());
+  return { ask: host, read: async () => new Exposition((await metrics.text()).body) };
 }
 
 const session = (sessionId: string) => ({ sessionId, userId: "u", chatId: "c", currentStage: "s", scenario: "x" });
@@ -118,7 +88,7 @@ describe("a turn", () => {
   it("that cannot be begun counts under the name of its error", async () => {
     const { ask, read } = await start([]);
     await expect(ask("agent.chat.stream", { ...scripted, sessionId: "nobody", messages: go })).rejects.toThrow("No such session");
-    await expect(ask("agent.chat.stream", { provider: 7 })).rejects.toThrow();
+    await expect(ask("agent.chat.stream", { ...scripted, idleTimeoutMs: -1, messages: go })).rejects.toThrow();
     const text = await read();
     expect(text.value("steerable_sidecar_requests_total", { method: "agent.chat.stream", outcome: "session_not_found" })).toBe(1);
     expect(text.value("steerable_sidecar_requests_total", { method: "agent.chat.stream", outcome: "invalid_params" })).toBe(1);
