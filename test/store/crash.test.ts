@@ -1,32 +1,17 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Connection } from "../../src/store/sqlite/connection.ts";
-import { loadDriver } from "../../src/store/sqlite/driver.ts";
+import { hostname } from "node:os";
+import { beforeAll, describe, expect, it } from "vitest";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
+import { raw, storeFolder } from "./files.ts";
 import { bundleChild, type Child, startChild } from "./processes.ts";
 import { ending, START_MS, session, traceRecord, turn } from "./records.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "store-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-let files = 0;
-const newPath = (): string => join(folder, `${files++}.db`);
+const { folder, newPath } = storeFolder();
 const open = (path: string): Promise<Store> => openSqliteStore({ path, keepTraces: 100_000, now: () => START_MS });
 let bundle = "";
 beforeAll(async () => {
   bundle = await bundleChild(folder);
 });
-
-function raw<T>(path: string, use: (connection: Connection) => T): T {
-  const connection = new Connection(loadDriver().open(path, { readOnly: false }));
-  try {
-    return use(connection);
-  } finally {
-    connection.close();
-  }
-}
 
 describe("kill -9", () => {
   it("loses nothing that was acknowledged, whenever it comes", { timeout: 300_000 }, async () => {

@@ -1,33 +1,17 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { StoredMessage } from "../../src/contract/model.ts";
-import { Connection } from "../../src/store/sqlite/connection.ts";
-import { loadDriver } from "../../src/store/sqlite/driver.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
+import { raw, storeFolder } from "./files.ts";
 import { bundleChild, startChild } from "./processes.ts";
 import { answer, calling, ending, result, session, traceRecord, turn, unknownResult } from "./records.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "store-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-let files = 0;
-const newPath = (): string => join(folder, `${files++}.db`);
+const { folder, newPath } = storeFolder();
 const open = (path: string): Promise<Store> => openSqliteStore({ path, keepTraces: 100_000, now: () => Date.now() });
 let bundle = "";
 beforeAll(async () => {
   bundle = await bundleChild(folder);
 });
-
-function raw<T>(path: string, use: (connection: Connection) => T): T {
-  const connection = new Connection(loadDriver().open(path, { readOnly: false }));
-  try {
-    return use(connection);
-  } finally {
-    connection.close();
-  }
-}
 
 const unknownCall = { success: false, kind: "outcome_unknown", outcomeUnknown: true, error: expect.stringContaining("check before repeating it") };
 

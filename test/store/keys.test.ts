@@ -1,18 +1,13 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { Connection } from "../../src/store/sqlite/connection.ts";
 import { loadDriver } from "../../src/store/sqlite/driver.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
+import { storeFolder } from "./files.ts";
 import { bundleChild, startChild } from "./processes.ts";
 import { answer, calling, ending, START_MS, session, traceRecord, turn } from "./records.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "store-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-let files = 0;
-const newPath = (): string => join(folder, `${files++}.db`);
+const { folder, newPath } = storeFolder();
 const DAY_MS = 24 * 60 * 60 * 1000;
 const open = (path: string, now = START_MS): Promise<Store> => openSqliteStore({ path, keepTraces: 100_000, now: () => now });
 

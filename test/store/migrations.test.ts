@@ -1,18 +1,13 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { Connection } from "../../src/store/sqlite/connection.ts";
 import { type Database, loadDriver } from "../../src/store/sqlite/driver.ts";
 import { APPLICATION_ID, migrate, migrations, versionOf } from "../../src/store/sqlite/migrations.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
+import { storeFolder } from "./files.ts";
 import { answer, calling, ending, START_MS, session, trace, traceRecord, turn, unknownResult, wholeTurn } from "./records.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "store-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-let files = 0;
-const newPath = (): string => join(folder, `${files++}.db`);
+const { newPath } = storeFolder();
 const open = (path: string): Promise<Store> => openSqliteStore({ path, keepTraces: 1000, now: () => START_MS });
 const rawOpen = (path: string): Database => loadDriver().open(path, { readOnly: false });
 

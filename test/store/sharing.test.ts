@@ -1,15 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { storeFolder } from "./files.ts";
 import { bundleChild, startChild } from "./processes.ts";
 import { calling, START_MS, session, turn } from "./records.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "store-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-let files = 0;
-const newPath = (): string => join(folder, `${files++}.db`);
+const { folder, newPath } = storeFolder();
 const options = { keepTraces: 1000, now: () => START_MS };
 let bundle = "";
 beforeAll(async () => {

@@ -1,24 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { WireError } from "../../src/errors.ts";
 import { Connection } from "../../src/store/sqlite/connection.ts";
 import { type Database, loadDriver } from "../../src/store/sqlite/driver.ts";
@@ -26,13 +12,11 @@ import { APPLICATION_ID, migrations } from "../../src/store/sqlite/migrations.ts
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store, StoreOptions } from "../../src/store/store.ts";
 import { describeStore } from "./conformance.ts";
+import { storeFolder } from "./files.ts";
 import { bundleChild, startChild } from "./processes.ts";
 import { answer, calling, ending, result, START_MS, session, traceRecord, turn, wholeTurn } from "./records.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "store-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-let files = 0;
-const newPath = (): string => join(folder, `${files++}.db`);
+const { folder, newPath } = storeFolder();
 const open = (path: string, more: Partial<StoreOptions> = {}): Promise<Store> => openSqliteStore({ path, keepTraces: 1000, now: () => START_MS, ...more });
 const rawOpen = (path: string): Database => loadDriver().open(path, { readOnly: false });
 
