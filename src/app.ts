@@ -18,6 +18,7 @@ import { hostTool, loadAttachmentReader, loadMcpServers, loadTools, openStore, p
 import type { Call } from "./rpc/request.ts";
 import { Access } from "./runtime/access.ts";
 import { Attachments } from "./runtime/attachments.ts";
+import type { RuntimeBase } from "./runtime/base.ts";
 import { Budgets } from "./runtime/budget/budgets.ts";
 import { PromptScales } from "./runtime/budget/prompt-scale.ts";
 import type { ConfigService } from "./runtime/config.ts";
@@ -83,7 +84,7 @@ export async function createApp({ config: settings, env, listener, health, contr
   const onTraceEvent = (event: TraceEvent) => {
     if (config().trace.events) listener.notify("trace.event", event);
   };
-  const base = { store: store.open, config, traces, onTraceEvent, newId, now, random, log, meter };
+  const base: RuntimeBase = { store: store.open, config, traces, onTraceEvent, newId, now, random, log, meter };
 
   const custody = createCustody({ log });
   const host = new Host(listener, log);

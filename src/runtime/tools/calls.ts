@@ -1,32 +1,21 @@
 import { type Caller, isAdmin } from "../../contract/caller.ts";
-import type { Config } from "../../contract/config.ts";
 import type { Params } from "../../contract/index.ts";
-import type { ToolDescriptor, ToolResult, TraceEvent } from "../../contract/model.ts";
+import type { ToolDescriptor, ToolResult } from "../../contract/model.ts";
 import { fail, WireError } from "../../errors.ts";
-import type { Log } from "../../log.ts";
-import type { IdempotencyMark, Store, TraceRecord } from "../../store/store.ts";
+import type { IdempotencyMark, TraceRecord } from "../../store/store.ts";
+import type { RuntimeBase } from "../base.ts";
 import { digestOf } from "../canonical.ts";
-import type { NewId } from "../ids.ts";
 import { Keys, ownKey, refuseOther } from "../keys.ts";
-import type { Meter } from "../meter.ts";
 import { type CallFacts, factsOf, judge } from "../policy/policy.ts";
-import { type LiveTraces, TraceRecorder } from "../trace.ts";
+import { TraceRecorder } from "../trace.ts";
 import { misfitOf, outcomeOfResult, runTool, UNKNOWN_OUTCOME, unknownTool } from "./invocation.ts";
 import type { ToolRegistry } from "./registry.ts";
 import { toolSpan } from "./tool-span.ts";
 
 type InvokeParams = Params<"tool.invoke">;
 
-export interface ToolCallsDependencies {
+export interface ToolCallsDependencies extends RuntimeBase {
   registry: ToolRegistry;
-  config(): Config;
-  store(): Promise<Store>;
-  traces: LiveTraces;
-  onTraceEvent(event: TraceEvent): void;
-  newId: NewId;
-  now(): number;
-  log: Log;
-  meter: Meter;
 }
 
 /** Tools as a host runs them itself: each call is a trace with one `tool.<name>` span. */

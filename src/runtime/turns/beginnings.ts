@@ -1,33 +1,24 @@
 import type { ChatParams } from "../../contract/agent/chat.ts";
 import type { FileRef } from "../../contract/agent/files.ts";
-import type { Config } from "../../contract/config.ts";
-import type { ChatMessage, TraceEvent } from "../../contract/model.ts";
+import type { ChatMessage } from "../../contract/model.ts";
 import { fail } from "../../errors.ts";
-import type { Log } from "../../log.ts";
 import type { IdempotencyMark, Store, TurnStart } from "../../store/store.ts";
 import type { Attachments } from "../attachments.ts";
+import type { RuntimeBase } from "../base.ts";
 import type { Budgets, TurnAccount } from "../budget/budgets.ts";
 import { type Door, outletOf } from "../door.ts";
-import type { NewId } from "../ids.ts";
 import type { Models } from "../models.ts";
 import type { SessionModels } from "../session-models.ts";
 import type { ToolRegistry } from "../tools/registry.ts";
 import { TraceRecorder } from "../trace.ts";
 import { Run, type StreamSink } from "./run.ts";
 
-export interface BeginningsDependencies {
+export interface BeginningsDependencies extends RuntimeBase {
   models: Models;
   sessionModels: SessionModels;
   budgets: Budgets;
   registry: ToolRegistry;
   attachments: Attachments;
-  /** Opened on first use. */
-  store(): Promise<Store>;
-  config(): Config;
-  onTraceEvent(event: TraceEvent): void;
-  newId: NewId;
-  now(): number;
-  log: Log;
   /** Streams open at a time before more are turned away. */
   maxStreams: number;
 }

@@ -1,18 +1,13 @@
 import type { Caller } from "../../contract/caller.ts";
-import type { Config } from "../../contract/config.ts";
 import type { Params, Result } from "../../contract/index.ts";
-import type { TraceEvent } from "../../contract/model.ts";
 import { type Failure, fail } from "../../errors.ts";
-import type { Log } from "../../log.ts";
-import type { Store } from "../../store/store.ts";
+import type { RuntimeBase } from "../base.ts";
 import type { Budgets } from "../budget/budgets.ts";
 import { windowOf } from "../budget/prices.ts";
 import { estimateTextTokens, estimateTokens } from "../budget/tokens.ts";
-import type { NewId } from "../ids.ts";
-import type { Meter } from "../meter.ts";
 import type { ModelCall, Models } from "../models.ts";
 import type { SessionModels } from "../session-models.ts";
-import { type LiveTraces, TraceRecorder } from "../trace.ts";
+import { TraceRecorder } from "../trace.ts";
 import { keepSummary, summarize, summaryRequest } from "./compaction.ts";
 import { Conversation, type Head } from "./conversation.ts";
 import { failureFacts } from "./failure.ts";
@@ -22,19 +17,10 @@ import { Phases } from "./phases.ts";
 type CompressParams = Params<"agent.session.compress">;
 type CompressResult = Result<"agent.session.compress">;
 
-export interface CompressionDependencies {
+export interface CompressionDependencies extends RuntimeBase {
   models: Models;
   sessionModels: SessionModels;
   budgets: Budgets;
-  config(): Config;
-  store(): Promise<Store>;
-  traces: LiveTraces;
-  onTraceEvent(event: TraceEvent): void;
-  newId: NewId;
-  now(): number;
-  random(): number;
-  log: Log;
-  meter: Meter;
   /** Runs the task when the turns of the session that were started before are done. */
   afterTurns<T>(sessionId: string, task: () => Promise<T>): Promise<T>;
 }

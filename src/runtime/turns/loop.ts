@@ -1,12 +1,9 @@
-import type { Config } from "../../contract/config.ts";
 import type { ToolCall, ToolDescriptor } from "../../contract/model.ts";
-import type { Log } from "../../log.ts";
 import type { ModelRequest } from "../../providers/provider.ts";
 import { answerMessage, type MessageBody, toChatMessage } from "../../store/messages.ts";
-import type { Store } from "../../store/store.ts";
 import { describe, type Tool } from "../../tools/tool.ts";
+import type { RuntimeBase } from "../base.ts";
 import { estimateTextTokens, estimateTokens } from "../budget/tokens.ts";
-import type { Meter } from "../meter.ts";
 import type { Gate } from "../policy/gate.ts";
 import type { ToolRegistry } from "../tools/registry.ts";
 import { compactWhereNeeded } from "./compaction.ts";
@@ -17,15 +14,9 @@ import { Repetition } from "./repetition.ts";
 import type { Outcome, Run } from "./run.ts";
 import { runToolStep } from "./tool-step.ts";
 
-export interface LoopDependencies {
-  /** Opened on first use. */
-  store(): Promise<Store>;
+export interface LoopDependencies extends RuntimeBase {
   registry: ToolRegistry;
   gate: Gate;
-  config(): Config;
-  random(): number;
-  log: Log;
-  meter: Meter;
 }
 
 /**

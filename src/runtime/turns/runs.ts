@@ -6,7 +6,6 @@ import type { Store } from "../../store/store.ts";
 import { type Door, outletOf } from "../door.ts";
 import type { Grants } from "../policy/grants.ts";
 import { KeyedQueue } from "../queue.ts";
-import type { LiveTraces } from "../trace.ts";
 import { Beginnings, type BeginningsDependencies, streamIsOpen } from "./beginnings.ts";
 import { type Closing, closingOf } from "./closing.ts";
 import { Endings } from "./endings.ts";
@@ -22,7 +21,6 @@ const CHECKPOINT_MS = 500;
 
 export interface RunsDependencies extends LoopDependencies, BeginningsDependencies {
   grants: Grants;
-  traces: LiveTraces;
 }
 
 /**
