@@ -12,7 +12,7 @@ const LONGEST_STDERR = 8 * 1024;
 /** Milliseconds that a server has to go by itself once its stdin is closed, and after SIGTERM. */
 const LEAVE_MS = 300;
 /** How long what a program said last may take to be read when it is gone. */
-const LAST_WORDS_MS = 250;
+const LAST_WORDS_MS = 1_000;
 
 /** `code` of the error that a request gets when there will be no answer. Of our own, between those of JSON-RPC and of MCP. */
 export const NO_ANSWER = -32098;
