@@ -35,7 +35,10 @@ export function createMcpSources(servers: Readonly<Record<string, McpServer>>, d
       return [...found.values()];
     },
 
-    patienceMs: (patterns) => Math.max(0, ...meantBy(patterns).map(({ server }) => server.startTimeoutMs)),
+    patienceMs(patterns) {
+      const asked = meantBy(patterns);
+      return asked.length === 0 ? undefined : Math.max(...asked.map(({ server }) => server.startTimeoutMs));
+    },
 
     get known() {
       return all.reduce((sum, { server }) => sum + server.known, 0);

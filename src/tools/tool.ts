@@ -67,8 +67,8 @@ export interface ToolSource {
    * patterns are given; an MCP server is started by this. Never rejects: what cannot be reached has no tools.
    */
   tools(patterns?: readonly string[]): Promise<readonly Tool[]>;
-  /** How long `tools` may take, in milliseconds. */
-  patienceMs(patterns: readonly string[]): number;
+  /** How long `tools` may take, in milliseconds. Undefined where nobody has to be asked. */
+  patienceMs(patterns: readonly string[]): number | undefined;
   /** How many tools are known without asking anybody. */
   readonly known: number;
   /** The tool of this name; nobody is asked but who may have it. Never rejects. */

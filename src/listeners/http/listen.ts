@@ -13,11 +13,26 @@ export class ListenError extends Error {
 
 /** Resolves with the URL, and with a server for each address that is listened on. Rejects with `ListenError`. */
 export async function listen(newServer: () => Server, { host, port }: Pick<HttpSettings, "host" | "port">): Promise<{ url: string; servers: Server[] }> {
+  try {
+    const bound = await bind(newServer, await addressesOf(host), port);
+    return { url: `http://${bracketed(host)}:${bound.port}`, servers: bound.servers };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why = bindFaults[code ?? ""] ?? `cannot listen (${code ?? "unknown reason"})`;
+    throw new ListenError(`the HTTP listener cannot be opened on ${bracketed(host)}:${port}: ${why}`);
+  }
+}
+
+/** How often a free port is looked for that has to be free on several addresses. */
+const MOST_TRIES = 10;
+
+/** All on one port. Rejects with the error of the system, and then nothing is listened on. */
+async function bind(newServer: () => Server, addresses: readonly string[], port: number, triesLeft = MOST_TRIES): Promise<{ servers: Server[]; port: number }> {
   const servers: Server[] = [];
   let bound = port;
   let absent: unknown;
   try {
-    for (const address of await addressesOf(host)) {
+    for (const address of addresses) {
       const server = newServer();
       try {
         await once(server.listen({ host: address, port: bound }), "listening");
@@ -31,13 +46,17 @@ export async function listen(newServer: () => Server, { host, port }: Pick<HttpS
       bound = (server.address() as AddressInfo).port;
     }
     if (servers.length === 0) throw absent;
+    return { servers, port: bound };
   } catch (error) {
-    for (const server of servers) server.close();
-    const { code } = error as NodeJS.ErrnoException;
-    const why = bindFaults[code ?? ""] ?? `cannot listen (${code ?? "unknown reason"})`;
-    throw new ListenError(`the HTTP listener cannot be opened on ${bracketed(host)}:${bound}: ${why}`);
+    for (const server of servers) {
+      server.close();
+      server.closeAllConnections();
+    }
+    // What the system has chosen for the first address may be taken on the second.
+    const isUnlucky = port === 0 && servers.length > 0 && (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+    if (isUnlucky && triesLeft > 1) return bind(newServer, addresses, port, triesLeft - 1);
+    throw error;
   }
-  return { url: `http://${bracketed(host)}:${bound}`, servers };
 }
 
 /** `localhost` is all that it leads to: a client may take any of them, and must not find somebody else there. */

@@ -13,7 +13,7 @@ export interface CommitOptions {
   busyDeadlineMs: number;
   /** Told about every access: how long it took and, when storage was at fault, why. */
   observe(latencyMs: number, failure: WireError | undefined): void;
-  /** Throws why nothing that is written now would last; asked before each commit. */
+  /** Throws why nothing that is written now would last; asked at the beginning of each transaction. */
   check(): void;
 }
 

@@ -44,7 +44,7 @@ const calls: readonly { says: string; pattern: RegExp }[] = [
         /\b(?:rm|rmdir|rmSync|rmdirSync)\s*\([^)]{0,1024}recursive/,
         /\bos\.walk\b[\s\S]{0,4096}\bos\.(?:remove|unlink)\b/,
         /Directory\]?::?\.?Delete/,
-        /\bunlink\s*\(?\s*(?:glob|<)/,
+        /\bunlink\s*(?:\(\s*)?(?:glob|<)/,
       ],
       "i",
     ),

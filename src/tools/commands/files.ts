@@ -70,13 +70,13 @@ function writtenBy(call: Call): string[] {
   const { name, args } = call;
   const operands = operandsOf(call);
   const after = (pattern: RegExp) => args.flatMap((arg, at) => (pattern.test(arg) ? [/=(.*)/.exec(arg)?.[1] ?? args[at + 1] ?? ""] : []));
-  const attached = (letter: string) => args.flatMap((arg) => new RegExp(`^-[a-zA-Z]*?${letter}(.+)$`).exec(arg)?.[1] ?? []);
+  const attached = (letter: string) => args.flatMap((arg) => new RegExp(`^-[a-zA-Z]*?${letter}([\\s\\S]+)$`).exec(arg)?.[1] ?? []);
   if (allWritten.has(name)) return name === "chmod" || name === "chown" || name === "chgrp" ? operands.slice(1) : operands;
   if (lastWritten.has(name))
     return [...(operands.length > 1 ? operands.slice(-1) : []), ...after(/^-t$|^--target-directory/), ...(name === "mv" ? operands : [])];
   if (name === "dd") return args.filter((arg) => arg.startsWith("of=")).map((arg) => arg.slice(3));
   if (name === "awk" || name === "gawk" || name === "mawk")
-    return args.flatMap((arg) => [...arg.matchAll(/\bprintf?\b[^\n;}]*>\s*"([^"]+)"/g)].map(([, path = ""]) => path));
+    return args.flatMap((arg) => (/\bprintf?\b/.test(arg) ? [...arg.matchAll(/>\s*"([^"]+)"/g)] : []).map(([, path = ""]) => path));
   if (name === "find" || name === "gfind") return after(/^-(?:fprint0?|fprintf|fls)$/);
   if (name === "aria2c" || name === "axel") return [...after(/^-o$|^--out(?:put)?(?:=|$)/), ...attached("o")];
   if (name === "sed" || name === "perl")
@@ -90,9 +90,9 @@ function writtenBy(call: Call): string[] {
   return [];
 }
 
-/** `w file`, and `s/…/…/w file`. */
+/** `w file`, and `s/…/…/w file`. Only the first digit of several begins a match, or many of them would take very long. */
 function writtenBySed(script: string): string[] {
-  return [...script.matchAll(/(?:^|[;\n{}\d$/])[gpiIm\d]*[ \t]*[wW][ \t]+([^\n]+)/g)].map(([, path = ""]) => path.trim());
+  return [...script.matchAll(/(?:^|[;\n{}$/]|(?<![gpiIm\d])\d)[gpiIm\d]*[ \t]*[wW][ \t]+([^\n]+)/g)].map(([, path = ""]) => path.trim());
 }
 
 const allWritten = new Set("rm unlink rmdir shred tee truncate touch chmod chown chgrp mkdir sponge del erase rd".split(" "));
@@ -101,7 +101,7 @@ const lastWritten = new Set("cp mv ln install rsync scp link copy move xcopy".sp
 function lastOf(url: string): string {
   return (
     url
-      .replace(/[?#].*$/, "")
+      .replace(/[?#][\s\S]*$/, "")
       .split("/")
       .at(-1) ?? url
   );

@@ -79,6 +79,32 @@ describe("a text of 1 MiB", { timeout: 240_000 }, () => {
   });
 });
 
+describe("a long argument or stdin", { timeout: 10_000 }, () => {
+  it.each([
+    ["sed", "1"],
+    ["sed", "1g"],
+    ["awk", "print "],
+    ["awk", "|", " "],
+    ["awk", '\\"'],
+    ["gdb", " "],
+    ["ed", "\n1", " "],
+    ["curl", "-", "o"],
+    ["wget", "?"],
+    ["echo a | parallel", "{"],
+    ["perl -e", "unlink", " "],
+  ])("does not take longer than it is long: %s with %j", (program, first, rest = first) => {
+    // As many as a text can have of the longest that are looked at.
+    const text = program + ` '${first}${rest.repeat(30_000 / rest.length)}\n'`.repeat(30);
+    expect(modes).toContain(assessCommand(text, "linux").mode);
+  });
+
+  it.each(["ed f", "gdb", "psql", "make -f -"])("does not take longer than it is long: stdin of %s", (program) => {
+    for (const piece of [" ", "1", "a:", "program "]) {
+      expect(modes).toContain(assessCommand(`${program} <<A\n${piece.repeat(200_000 / piece.length)}\nA\n`, "linux").mode);
+    }
+  });
+});
+
 describe("characters that no command holds", () => {
   it.each(["rm\0", "echo \u0001", "echo \u0002"])("make it dangerous: %j", (command) => {
     expect(assessCommand(command, "linux").danger).toMatch(/^cannot be understood: /);

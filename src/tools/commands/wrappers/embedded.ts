@@ -47,12 +47,12 @@ export const awk: Special = ({ args }) =>
     const arg = program.replace(/(?<!\\)"[ \t]+"/g, "");
     const texts = [
       // What is run is in a variable: each text may be it.
-      ...(/\bsystem\s*\(\s*[^"\s)]/.test(arg) ? arg.matchAll(/"((?:[^"\\]|\\[\s\S])*)"/g) : []),
+      ...(/\bsystem\s*\(\s*[^"\s)]/.test(arg) ? arg.matchAll(/(?<!\\)"((?:[^"\\]|\\[\s\S])*)"/g) : []),
       ...arg.matchAll(/\bsystem\s*\(\s*"((?:[^"\\]|\\[\s\S])*)"/g),
-      ...arg.matchAll(/\|&?\s*(?:getline\b)?\s*"((?:[^"\\]|\\[\s\S])*)"/g),
+      ...arg.matchAll(/\|&?\s*(?:getline\b\s*)?"((?:[^"\\]|\\[\s\S])*)"/g),
       // What is printed into a shell.
-      ...(/\|&?\s*"[^"]*sh\b/.test(arg) ? arg.matchAll(/"((?:[^"\\]|\\[\s\S])*)"/g) : []),
-      ...arg.matchAll(/"((?:[^"\\]|\\[\s\S])*)"\s*\|\s*getline/g),
+      ...(/\|&?\s*"[^"]*sh\b/.test(arg) ? arg.matchAll(/(?<!\\)"((?:[^"\\]|\\[\s\S])*)"/g) : []),
+      ...arg.matchAll(/(?<!\\)"((?:[^"\\]|\\[\s\S])*)"\s*\|\s*getline/g),
     ];
     return texts.map(([, text = ""]) => shell(text.replace(/\\(.)/g, "$1")));
   });

@@ -38,5 +38,7 @@ export const parallel: Special = ({ args, stdin }) => {
   const at = words.findIndex((word) => /^::::?\+?$/.test(word));
   const values = at < 0 ? wordsOf(stdin) : words.slice(at + 1);
   const template = (at < 0 ? words : words.slice(0, at)).join(" ");
-  return values.slice(0, MOST_VALUES).map((value) => shell(/\{[^}]*\}/.test(template) ? template.replace(/\{[^}]*\}/g, () => value) : `${template} ${value}`));
+  return values
+    .slice(0, MOST_VALUES)
+    .map((value) => shell(/\{[^{}]*\}/.test(template) ? template.replace(/\{[^{}]*\}/g, () => value) : `${template} ${value}`));
 };

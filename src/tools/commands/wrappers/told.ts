@@ -22,7 +22,9 @@ export const databases: Special = ({ args, stdin }) =>
 
 /** `shell command` and `!command` of debuggers and editors of lines. */
 export const lines: Special = ({ args, stdin }) =>
-  [...args, stdin].flatMap((text) => commandsAfter(/(?:^|\n)[ \t]*(?:shell[ \t]+|platform shell[ \t]+|[\d,$%.]*[rwe]?[ \t]*!)([^\n]+)/g, text));
+  [...args, stdin].flatMap((text) =>
+    commandsAfter(/(?:^|\n)[ \t]*(?:shell[ \t]+|platform shell[ \t]+|(?:[\d,$%.]+[rwe]?[ \t]*|[rwe][ \t]*)?!)([^\n]+)/g, text),
+  );
 
 /** `+!command` of less. */
 export const less: Special = ({ args }) => args.flatMap((arg) => commandsAfter(/^\++!([\s\S]+)/g, arg));
