@@ -37,6 +37,6 @@ const messages: Record<StorageReason, string> = {
   newer: "The session store was written by a newer version of this program; it was left as it is",
   foreign: "The path of the session store belongs to something else: the database of another program, a folder or a device; it was left as it is",
   unavailable: "No SQLite of at least 3.51.3 was found: use Node 22.23 or later, or install the optional dependency @photostructure/sqlite",
-  gone: "The file of the session store was deleted or replaced while it was open",
+  gone: "The file of the session store was deleted, replaced or emptied while it was open",
   closed: "The session store is closed",
 };

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { delimiter, dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -226,6 +226,8 @@ describe("GET /ready", () => {
     ["deleted", (path: string) => rmSync(path)],
     ["replaced", (path: string) => renameSync(`${path}.copy`, path)],
     ["deleted with its folder", (path: string) => rmSync(dirname(path), { recursive: true })],
+    ["emptied", (path: string) => truncateSync(path)],
+    ["robbed of its log", (path: string) => rmSync(`${path}-wal`)],
   ] as const)("is 503 when the file of the store was %s, and nothing more is said to be stored", async (_, change) => {
     const path = join(temporaryFolder(), "store", "sidecar.db");
     const sidecar = await spawnConfigured({ args: ["--storage-path", path] });

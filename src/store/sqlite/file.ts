@@ -42,18 +42,24 @@ export async function prepareFile(named: string, driver: Driver, busyDeadlineMs:
 }
 
 /**
- * Remembers which file this is. Gives what throws `storage`, reason `gone`, when the path leads to another one or to none:
- * SQLite goes on writing to a file that was deleted, and nobody finds it again.
+ * Remembers which file this is, and which log it has. Gives what throws `storage`, reason `gone`, when one of the paths leads
+ * to another file or to none, or the file was emptied: SQLite goes on writing to a file that was deleted, and nobody finds it
+ * again. To be asked in a transaction: the log is there from the first one on until the last process closes the file.
  */
 export function keepTrackOf(path: string): () => void {
-  const identify = () => {
-    const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-    return found === undefined ? undefined : `${found.dev}:${found.ino}`;
-  };
-  const opened = identify();
+  const opened = identityOf(path);
+  let log: string | undefined;
   return () => {
-    if (identify() !== opened) throw storageFailure("gone");
+    const found = identityOf(`${path}-wal`);
+    // Stays unknown on a file system on which SQLite writes none.
+    log ??= found;
+    if (identityOf(path) !== opened || found !== log || sizeOf(path) === 0) throw storageFailure("gone");
   };
+}
+
+function identityOf(path: string): string | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found === undefined ? undefined : `${found.dev}:${found.ino}`;
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client";
 import type { ProgramExit, Ward } from "../../custody/custody.ts";
+import { loopShare } from "../../loop-share.ts";
 import { deeperThan, encodeJson } from "../../rpc/json.ts";
 import { LineSplitter } from "../../rpc/lines.ts";
 import { atMost } from "../waiting.ts";
@@ -42,8 +43,12 @@ export class StdioTransport implements Transport {
   readonly #listener: StdioListener;
   /** Requests that the program has not answered. */
   readonly #pending = new Set<string | number>();
+  /** What was read last waits for its turn of the event loop. */
+  #turn: Promise<void> | undefined;
   #lastWords: NodeJS.Timeout | undefined;
   #ending: Promise<void> | undefined;
+  /** That the list of tools has changed was said in the piece of output that is being read. */
+  #saidChange = false;
 
   constructor(ward: Ward, listener: StdioListener) {
     this.#ward = ward;
@@ -62,10 +67,12 @@ export class StdioTransport implements Transport {
       (line) => this.#take(line.toString("utf8")),
       () => this.#tooLong(),
     );
-    stdout.on("data", (chunk: Buffer) => lines.push(chunk));
-    stdout.once("end", () => lines.end());
+    let isRead = false;
     // A server without one of its streams is of no use, even if it runs on.
-    stdout.once("close", () => (this.death === undefined ? this.#soon() : this.close()));
+    void this.#read(stdout, lines).then(() => {
+      isRead = true;
+      return this.death === undefined ? this.#soon() : this.close();
+    });
     stdin.once("close", () => this.#soon());
     const complaints = new LineSplitter(
       LONGEST_STDERR,
@@ -76,7 +83,7 @@ export class StdioTransport implements Transport {
     stderr.once("end", () => complaints.end());
     void exited.then((exit) => {
       if (this.#ending === undefined) this.death = new McpTransportError(describe(exit));
-      if (stdout.closed) this.close();
+      if (isRead) this.close();
       else this.#soon();
     });
   }
@@ -110,7 +117,33 @@ export class StdioTransport implements Transport {
   /** It reads no more, writes no more or has exited: its last answer may still be in the pipe, and its exit code on its way. */
   #soon(): void {
     if (this.#ending !== undefined || this.#lastWords !== undefined) return;
-    this.#lastWords = setTimeout(() => this.close(), LAST_WORDS_MS);
+    this.#awaitLastWords();
+  }
+
+  #awaitLastWords(): void {
+    this.#lastWords = setTimeout(() => {
+      // What was read is late because of us.
+      if (this.#turn === undefined) void this.close();
+      else void this.#turn.then(() => this.#awaitLastWords());
+    }, LAST_WORDS_MS);
+  }
+
+  async #read(stdout: Ward["stdout"], lines: LineSplitter): Promise<void> {
+    try {
+      // Piece by piece, and not by its events: when a program exits, Node lets all that is left of a stream come at once.
+      for await (const piece of stdout) {
+        // A server that says very much would else keep the event loop to itself. What is left when it is gone is little.
+        this.#turn = this.#lastWords === undefined ? loopShare.turn() : undefined;
+        if (this.#turn !== undefined) await this.#turn;
+        this.#turn = undefined;
+        this.#saidChange = false;
+        lines.push(piece as Buffer);
+      }
+      lines.end();
+    } catch (error) {
+      // What is ended is cut off.
+      if (this.#ending === undefined) this.onerror?.(error as Error);
+    }
   }
 
   #take(line: string): void {
@@ -131,6 +164,11 @@ export class StdioTransport implements Transport {
     if (typeof message !== "object" || message === null) return this.#listener.ignored("a line on stdout that is not a message");
     // Nobody asked for progress, and it does not keep a call alive.
     if ("method" in message && message.method === "notifications/progress") return;
+    if ("method" in message && message.method === "notifications/tools/list_changed") {
+      // Once is enough: a request for the list is sent later than all that is read here was said.
+      if (this.#saidChange) return;
+      this.#saidChange = true;
+    }
     if ("id" in message && !("method" in message)) this.#pending.delete(message.id as string | number);
     // Whether it is a message of MCP is for the client to find out.
     this.onmessage?.(message as JSONRPCMessage);
