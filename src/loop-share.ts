@@ -1,10 +1,10 @@
 /**
- * How much of each turn of the event loop streams may take. Without a bound, all that has arrived for all of them is done in
- * one turn, seconds long when it is much, and Node accepts only one connection in each turn: whoever comes behind others
- * waits for as many turns.
+ * How much of each turn of the event loop streams and MCP servers may take. Without a bound, all that has arrived from all of
+ * them is done in one turn, seconds long when it is much, and Node accepts only one connection in each turn: whoever comes
+ * behind others waits for as many turns.
  */
 
-/** What all streams together may take of one turn. Milliseconds. */
+/** What all of them together may take of one turn. Milliseconds. */
 const SLICE_MS = 2;
 
 export class LoopShare {

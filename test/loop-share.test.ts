@@ -1,23 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LoopShare } from "../src/loop-share.ts";
-
-/** Longer than what all may take of one turn of the event loop, however fast the machine is. */
-function work(): void {
-  const end = performance.now() + 4;
-  while (performance.now() < end);
-}
-
-/** Counts the turns of the event loop until it is told to stop. */
-function countTurns(): { now(): number; stop(): unknown } {
-  let count = 0;
-  let isOver = false;
-  const next = () => {
-    count++;
-    if (!isOver) setImmediate(next);
-  };
-  setImmediate(next);
-  return { now: () => count, stop: () => (isOver = true) };
-}
+import { countTurns, work } from "./support/event-loop.ts";
 
 describe("the share of the event loop that streams take", () => {
   it("is given at once where nobody has taken it", () => {

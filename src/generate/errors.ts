@@ -64,7 +64,7 @@ const data: Record<ErrorName, string> = {
   trace_not_found: "`traceId`",
   stream_not_found: "`streamId`",
   turn_not_found: "`turnId`",
-  events_gone: "`oldest`: the id of the oldest event that is kept",
+  events_gone: "",
   unauthorized: "",
   forbidden: "`scope`: what the caller would need; or `path`: the param that takes the scope `admin`",
   too_large: "`limitBytes`; of a file that goes with a turn also `path`, and `limitCharacters` where it is the text that is too long",

@@ -4,6 +4,7 @@ import { createCustody } from "../../../src/custody/create.ts";
 import { loopShare } from "../../../src/loop-share.ts";
 import { programOf } from "../../../src/tools/mcp/program.ts";
 import { StdioTransport } from "../../../src/tools/mcp/stdio.ts";
+import { countTurns, work } from "../../support/event-loop.ts";
 
 /** Runs a program, and tells the methods of its messages; resolves with `last`. */
 async function hear(code: string, onMethod: (method: string) => void): Promise<void> {
@@ -27,12 +28,6 @@ async function hear(code: string, onMethod: (method: string) => void): Promise<v
   await whole;
 }
 
-/** Longer than what all may take of one turn of the event loop, however fast the machine is. */
-function work(): void {
-  const end = performance.now() + 4;
-  while (performance.now() < end);
-}
-
 const line = (method: string) => JSON.stringify({ jsonrpc: "2.0", method });
 
 describe("what a server says", { timeout: 60_000 }, () => {
@@ -48,23 +43,17 @@ describe("what a server says", { timeout: 60_000 }, () => {
   });
 
   it("without a pause is read in one turn of the event loop after the other", async () => {
-    let turn = 0;
-    let isOver = false;
-    const next = () => {
-      turn++;
-      if (!isOver) setImmediate(next);
-    };
-    setImmediate(next);
+    const loop = countTurns();
     const turns: number[] = [];
     // Longer than what is read at once, so that no two of them come in one piece.
     const much = `{"jsonrpc":"2.0","method":"much","params":{"text":"\${"x".repeat(131072)}"}}\n`;
     const code = `process.stdout.write(\`${much}\`.repeat(40) + ${JSON.stringify(`${line("last")}\n`)})`;
     await hear(code, (method) => {
       if (method !== "much") return;
-      turns.push(turn);
+      turns.push(loop.now());
       work();
     });
-    isOver = true;
+    loop.stop();
     expect(new Set(turns).size).toBe(40);
   });
 

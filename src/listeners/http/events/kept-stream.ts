@@ -46,7 +46,7 @@ export class KeptStream implements StreamSink {
   read(next: number): Reader {
     const { first, count } = this.#events;
     if (next > count) throw fail("invalid_params", { path: "Last-Event-ID" }, "Last-Event-ID: no event of this stream has that id");
-    if (next < first) throw fail("events_gone", { oldest: first }, `The events before ${first} are no longer kept`);
+    if (next < first) throw fail("events_gone", undefined, `The events before ${first} are no longer kept`);
     const reader = { position: this.#events.startOf(next) };
     this.#readers.add(reader);
     return reader;
